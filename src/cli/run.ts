@@ -6,6 +6,8 @@ import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
+import { agreed } from "../distributed/agreement.ts";
+import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
@@ -16,16 +18,8 @@ import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import { EarlyStopping } from "../train/earlyStopping.ts";
-import {
-  type EvaluationRecord,
-  type EvaluationSet,
-  evaluationRecord,
-  MetricsFile,
-  type ResumedMetrics,
-  type RunEvent,
-} from "../train/metrics.ts";
+import { type EvaluationRecord, type EvaluationSet, evaluationRecord, type RunEvent } from "../train/metrics.ts";
 import { Progress } from "../train/progress.ts";
-import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
@@ -38,6 +32,7 @@ import {
   nounOf,
 } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
+import type { OpenedRecords, Records } from "./records.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
@@ -59,6 +54,8 @@ export interface RunParts {
   readonly page: (() => Promise<void>) | null;
   /** Measures one step; null: no profile is wanted. */
   readonly profiler: StepProfiler | null;
+  /** The processes that train together, each of which does all of this. Default: one that is alone. */
+  readonly communicator?: Communicator;
 }
 
 /** Early problems should be reported early. */
@@ -76,11 +73,11 @@ const MOST_FAILURES = 10;
  * @returns the exit code: 0, or that of the signal that stopped the run
  */
 export async function executeRun(parts: RunParts): Promise<number> {
-  const { folder, start, resumed } = parts;
-  if (!resumed) await folder.create();
-  const interruption = new Interruption();
+  const { folder, start, resumed, communicator = SOLO } = parts;
+  if (!resumed) await agreed(communicator, () => folder.create());
+  const interruption = new Interruption(communicator);
   try {
-    await folder.writeJson("config", start);
+    await agreed(communicator, () => folder.writeJson("config", start));
     return await recordRun(parts, interruption);
   } finally {
     interruption.dispose();
@@ -88,40 +85,39 @@ export async function executeRun(parts: RunParts): Promise<number> {
 }
 
 async function recordRun(parts: RunParts, interruption: Interruption): Promise<number> {
-  const { metrics, events: earlier, faults } = await openMetrics(parts);
+  const { communicator = SOLO } = parts;
+  const { records, ...earlier } = await openRecords(parts, communicator);
   try {
-    const events = await openEvents(parts);
-    const recorder = new RunRecorder(parts, { metrics, events }, interruption, earlier);
+    const recorder = new RunRecorder(parts, records, interruption, earlier.events);
     try {
-      await recorder.begin(faults);
+      await recorder.begin(earlier.faults);
       await recorder.train();
       await recorder.checkpoint();
-      await assertPrinted(interruption);
+      await agreed(communicator, () => assertPrinted(interruption));
       await recorder.evaluate("validation");
       await recorder.evaluate("test");
       await recorder.finish();
-      await metrics.sync();
-      await assertPrinted(interruption);
+      await records.sync();
+      await agreed(communicator, () => assertPrinted(interruption));
+      await interruption.isAgreed();
       return interruption.exitCode(0);
     } catch (error) {
       throw await recorder.fail(error);
-    } finally {
-      await events.close();
     }
   } finally {
-    await metrics.close();
+    await records.close();
   }
 }
 
-/** The file of metrics; of a resumed run, up to its checkpoint. */
-async function openMetrics({ experiment, folder, resumed }: RunParts): Promise<ResumedMetrics> {
-  const file = folder.file("metrics");
-  if (resumed) return MetricsFile.resume(file, experiment.trainer.position.step);
-  return { metrics: await MetricsFile.create(file), events: [], faults: [] };
-}
-
-function openEvents({ experiment, folder, resumed }: RunParts): Promise<EventFile> {
-  return EventFile.create(folder.path, resumed ? { continued: true, from: experiment.trainer.position.step } : {});
+/** All processes go on from the events that the writing one has. */
+async function openRecords(
+  { experiment, folder, resumed }: RunParts,
+  communicator: Communicator,
+): Promise<OpenedRecords> {
+  const from = resumed ? experiment.trainer.position.step : null;
+  const { records, ...own } = await agreed(communicator, () => folder.openRecords(from));
+  const [earlier = own] = await communicator.exchange(own);
+  return { records, ...earlier };
 }
 
 /** @throws {EngineError} "file-write": stdout or stderr cannot be written */
@@ -131,16 +127,9 @@ async function assertPrinted(interruption: Interruption): Promise<void> {
   if (interruption.failure) throw interruption.failure;
 }
 
-/** The records of a run, for programs and for TensorBoard. */
-interface Records {
-  readonly metrics: MetricsFile;
-  readonly events: EventFile;
-}
-
 class RunRecorder {
   readonly #parts: RunParts;
-  readonly #metrics: MetricsFile;
-  readonly #events: EventFile;
+  readonly #records: Records;
   readonly #interruption: Interruption;
   readonly #checkpoints: Checkpoints;
   readonly #progress: Progress | null;
@@ -157,8 +146,7 @@ class RunRecorder {
   constructor(parts: RunParts, records: Records, interruption: Interruption, earlier: readonly RunEvent[]) {
     const { config, console, experiment, folder, resumed } = parts;
     this.#parts = parts;
-    this.#metrics = records.metrics;
-    this.#events = records.events;
+    this.#records = records;
     this.#interruption = interruption;
     this.#earlier = earlier;
     const lastStep = resumed?.checkpoint ? experiment.trainer.position.step : null;
@@ -202,7 +190,7 @@ class RunRecorder {
     console.info(checkpoint ? `continues after step ${formatCount(step)}` : "has no checkpoint yet, starts again");
     for (const message of faults) await this.#warn(message);
     // TensorBoard drops its events of this step.
-    for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#events.record(event);
+    for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#records.repeat(event);
     const wasTaken = !this.#earlier.some((event) => event.event === "nonfinite" && event.step === step);
     if (step > 0 && wasTaken) await this.#saveAndEvaluate(step);
   }
@@ -215,8 +203,7 @@ class RunRecorder {
   async record(event: RunEvent): Promise<void> {
     await this.#parts.folder.assertHeld();
     this.#parts.console.event(event);
-    await this.#metrics.write(event);
-    await this.#events.record(event);
+    await this.#records.write(event);
   }
 
   async train(): Promise<void> {
@@ -307,10 +294,10 @@ class RunRecorder {
 
   /** Continues after a step that was not taken. */
   async #passOver(error: TrainingError, action: "skip" | "rollback"): Promise<void> {
-    const { console, experiment } = this.#parts;
+    const { console, experiment, communicator = SOLO } = this.#parts;
     const { trainer } = experiment;
     const step = trainer.position.step + 1;
-    if (action === "rollback") await this.#checkpoints.rollBack();
+    if (action === "rollback") await agreed(communicator, () => this.#checkpoints.rollBack());
     trainer.skip();
     await this.record({ event: "nonfinite", step, action, message: error.message });
     this.#progress?.clear();
@@ -337,31 +324,38 @@ class RunRecorder {
   /** Evaluates, unless there are no samples, or a signal interrupts. */
   async evaluate(set: EvaluationSet): Promise<void> {
     const { console, experiment, inputs } = this.#parts;
-    const { signal } = this.#interruption;
     const samples = inputs.samples[set];
-    if (!samples || signal.aborted) return;
+    if (!samples || (await this.#interruption.isAgreed())) return;
     const { step: now } = experiment.trainer.position;
     // A run that ends early has been evaluated after its last step.
     if (set === "validation" && this.#evaluations.some((e) => e.set === set && e.step === now)) return;
+    const { trainer } = experiment;
+    const result = await this.#unlessStopped((signal) => trainer.evaluate(samples, { signal }));
+    if (!result) return;
+    const evaluation = evaluationRecord(set, trainer.position.step, result);
+    await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
+    this.#keep(evaluation);
+    await this.record({ event: "evaluation", ...evaluation });
+    this.#progress?.clear();
+    const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
+    if (set === "test") for (const text of [line, ...describeKnown(inputs.known, trainer.task)]) console.result(text);
+    else console.info(line);
+  }
+
+  /** The result of work that all processes do; null: a signal to any of them has stopped it. */
+  async #unlessStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
     try {
-      const { trainer } = experiment;
-      const result = await trainer.evaluate(samples, { signal });
-      const evaluation = evaluationRecord(set, trainer.position.step, result);
-      await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
-      this.#keep(evaluation);
-      await this.record({ event: "evaluation", ...evaluation });
-      this.#progress?.clear();
-      const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
-      if (set === "test") for (const text of [line, ...describeKnown(inputs.known, trainer.task)]) console.result(text);
-      else console.info(line);
+      return await work(this.#interruption.signal);
     } catch (error) {
-      if (!signal.aborted) throw error;
+      // Where the work was stopped, all have come here.
+      if (await this.#interruption.isAgreed()) return null;
+      throw error;
     }
   }
 
   async checkpoint(): Promise<void> {
     // The metrics on the disk must never lag behind the checkpoint.
-    await this.#metrics.sync();
+    await this.#records.sync();
     await this.#checkpoints.save();
     await this.record({
       event: "checkpoint",
@@ -381,7 +375,7 @@ class RunRecorder {
     const final = await withCheckpoint(error, this.#checkpoints);
     await attempt(async () => {
       await this.#parts.folder.assertHeld();
-      await this.#metrics.write(errorEvent(final));
+      await this.#records.write(errorEvent(final));
     });
     return final;
   }
@@ -389,6 +383,8 @@ class RunRecorder {
   /** Writes the curves, the page and the summary. The page needs the summary, and the final summary includes the page's memory. */
   async finish(): Promise<void> {
     const { config, backend, console, experiment, folder, inputs } = this.#parts;
+    // Every process gets the same cause.
+    await this.#interruption.isAgreed();
     const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
     const { teacher } = inputs.samples;
@@ -408,6 +404,7 @@ class RunRecorder {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
       tuning: this.#parts.start.tuning,
+      ...(this.#parts.start.ranks && { ranks: this.#parts.start.ranks }),
       known: inputs.known,
       provenance: inputs.connectome.provenance,
       ...(this.#parts.start.memory && { statedMemoryBytes: this.#parts.start.memory.processBytes }),

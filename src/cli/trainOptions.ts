@@ -161,11 +161,12 @@ export function settingsAmong(keys: readonly Key[], given: Settings): Settings {
 /**
  * The configuration of the given options.
  *
+ * @param lower  a layer below them
  * @throws {ArgumentError | FileFormatError} wrong settings, settings that contradict each other, or settings without effect
  */
-export async function configOf(given: SettingOptions): Promise<TrainConfig> {
+export async function configOf(given: SettingOptions, lower: Settings = {}): Promise<TrainConfig> {
   const [file, ...typed] = await settingsGiven(given);
-  const config = resolveConfig([file, ...typed]);
+  const config = resolveConfig([lower, file, ...typed]);
   checkEffectsOfFile(given.config ?? "train", file, config.preset);
   checkEffects("train", typed.reduce(layer, {}), [config]);
   return config;

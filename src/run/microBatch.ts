@@ -1,0 +1,45 @@
+// How the samples of a step are divided into micro-batches, and among the processes that train together.
+
+import type { Backend } from "../backend/backend.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { plural } from "../core/text.ts";
+import type { TrainConfig } from "./config.ts";
+
+/**
+ * Samples of a micro-batch of several processes on CPUs: one panel, whose samples a thread computes at once. Fewer would waste its work, and
+ * more would leave fewer parts to divide.
+ */
+const CPU_SAMPLES = 16;
+
+/** The samples of a step. */
+export function samplesPerStep(
+  { batchSize, accumulate }: Pick<TrainConfig, "batchSize" | "accumulate">,
+  { count }: { readonly count: number },
+): number {
+  return Math.min(batchSize * accumulate, count);
+}
+
+/**
+ * The size of micro-batches: that of the settings, or the default of `ranks` processes. It decides on the order in which gradients are added,
+ * so a run keeps it.
+ *
+ * @returns null: one process without micro-batches
+ * @throws {ArgumentError} some processes would never have anything to do
+ */
+export function microBatchOf(
+  config: Pick<TrainConfig, "batchSize" | "accumulate" | "microBatch">,
+  train: { readonly count: number },
+  device: Pick<Backend, "name">,
+  ranks: number,
+): number | null {
+  if (ranks === 1) return config.microBatch;
+  const samples = samplesPerStep(config, train);
+  const usual = device.name === "wasm" ? Math.min(CPU_SAMPLES, samples) : Math.ceil(samples / ranks);
+  const microBatch = config.microBatch ?? usual;
+  const parts = Math.ceil(samples / microBatch);
+  if (parts >= ranks) return microBatch;
+  const most = Math.floor(samples / ranks);
+  const smaller = most > 0 ? `, or --micro-batch ${most}` : "";
+  const expected = `at most ${plural(parts, "rank")}, as the ${plural(samples, "sample")} of a step are ${plural(parts, "micro-batch", "micro-batches")} of ${microBatch} (a larger --batch-size makes more${smaller})`;
+  throw new ArgumentError("train", "ranks", expected, `${ranks}`);
+}
