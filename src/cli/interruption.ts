@@ -58,7 +58,7 @@ export class Interruption {
         const outcome = outcomeOf(name, error);
         if (outcome === null) return;
         if (outcome === "SIGPIPE") this.#request ??= outcome;
-        else this.#failure ??= outcome;
+        else this.fail(outcome);
         this.#controller.abort();
       });
     }
@@ -86,9 +86,15 @@ export class Interruption {
     return this.#agreed ?? this.#request;
   }
 
-  /** Why output can no longer be written; null: it can. */
+  /** Why output or files can no longer be written; null: they can. */
   get failure(): EngineError | null {
     return this.#failure;
+  }
+
+  /** Stops the work, as this process can no longer write what it must. */
+  fail(failure: EngineError): void {
+    this.#failure ??= failure;
+    this.#controller.abort();
   }
 
   /** The exit code of the process: that of the signal, or `otherwise`. */

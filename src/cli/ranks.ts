@@ -1,10 +1,14 @@
 // A command as one of several processes ("ranks") that a launcher started together: who talks, and whether all have been given the same.
 
-import { ArgumentError } from "../core/errors.ts";
-import { agreed } from "../distributed/agreement.ts";
-import { type Communicator, SOLO } from "../distributed/communicator.ts";
-import { defaultThreads } from "../backend/wasm/threads.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { mostThreads } from "../backend/wasm/threads.ts";
+import { ArgumentError, EngineError } from "../core/errors.ts";
+import { agreed } from "../distributed/agree.ts";
+import type { Communicator } from "../distributed/communicator.ts";
+import { openCommunicator } from "../distributed/open.ts";
+import { grantedCpus } from "../distributed/threads.ts";
 import type { HostPlan, MemoryPlan } from "../run/memoryPlan.ts";
+import { reported } from "./failure.ts";
 
 /** Processes of a run, as its record has them. */
 export interface RunRanks {
@@ -64,16 +68,18 @@ export async function checkAlike(
       const other = others.findIndex((one) => one[name] !== first![name]);
       if (other < 0) continue;
       const expected = `the same on all ranks, ${first![name] ?? "none"} as ${rankName(communicator, 0)}`;
-      throw new ArgumentError(where, name, expected, `${others[other]![name] ?? "none"} on ${rankName(communicator, other + 1)}`);
+      throw new ArgumentError(
+        where,
+        name,
+        expected,
+        `${others[other]![name] ?? "none"} on ${rankName(communicator, other + 1)}`,
+      );
     }
   });
 }
 
 /** What the processes on the machine of this one take together. Collective. */
-export async function hostPlanOf(
-  communicator: Communicator,
-  { processBytes }: MemoryPlan,
-): Promise<HostPlan> {
+export async function hostPlanOf(communicator: Communicator, { processBytes }: MemoryPlan): Promise<HostPlan> {
   const { rank, hosts } = communicator;
   const all = await communicator.exchange({ processBytes, resident: process.memoryUsage.rss() });
   const here = all.map((one, r) => ({ ...one, r })).filter(({ r }) => hosts[r] === hosts[rank]);
@@ -86,9 +92,44 @@ export async function hostPlanOf(
   };
 }
 
-export async function grantedThreads(_communicator: Communicator): Promise<number> {
-  return defaultThreads();
+/** CPU threads of this process: as many as the launcher grants it, or its part of what its host has. Collective. */
+export async function grantedThreads(communicator: Communicator): Promise<number> {
+  return Math.min(await grantedCpus(communicator), mostThreads());
 }
-export async function inRanks(_given: { json?: boolean }, work: (communicator: Communicator) => Promise<number>): Promise<number> {
-  return work(SOLO);
+
+/** Seconds after which a process speaks for itself: until then another one may say the same. */
+const PATIENCE = 1;
+
+/**
+ * Does the work of a command as one of the processes that a launcher has started, or alone. An error that all have is printed by rank 0, once
+ * all have stopped. A fault of one process is printed by it, with its name, and ends all.
+ *
+ * @returns the exit code, the same on all
+ */
+export async function inRanks(
+  { json = false }: { readonly json?: boolean },
+  work: (communicator: Communicator) => Promise<number>,
+): Promise<number> {
+  const communicator = await openCommunicator();
+  if (communicator.size === 1) return work(communicator);
+  const { rank } = communicator;
+  try {
+    const code = await work(communicator);
+    await communicator.close();
+    return code;
+  } catch (error) {
+    if (error instanceof EngineError) {
+      const code = reported(error, { json, silent: rank > 0 });
+      await communicator.close();
+      return code;
+    }
+    if (rank > 0) await pause(1000 * PATIENCE);
+    process.exit(reported(ofRank(error, rankName(communicator, rank)), { json }));
+  }
+}
+
+/** An unexpected error, with its stack. */
+function ofRank(error: unknown, name: string): Error {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : `${error}`;
+  return Object.assign(new Error(stack, { cause: error }), { stack: `${name}: ${stack}` });
 }

@@ -6,7 +6,7 @@ import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
-import { agreed } from "../distributed/agreement.ts";
+import { agreed, attempt } from "../distributed/agree.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
@@ -34,6 +34,7 @@ import {
 import { Interruption } from "./interruption.ts";
 import type { OpenedRecords, Records } from "./records.ts";
 import type { RunFolder } from "./runFolder.ts";
+import type { StopSignal } from "./signals.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
 /** Parts of a run, all owned by the caller. */
@@ -92,13 +93,13 @@ async function recordRun(parts: RunParts, interruption: Interruption): Promise<n
     try {
       await recorder.begin(earlier.faults);
       await recorder.train();
+      await agreed(communicator, () => assertWritten(interruption));
       await recorder.checkpoint();
-      await agreed(communicator, () => assertPrinted(interruption));
+      await agreed(communicator, () => assertWritten(interruption));
       await recorder.evaluate("validation");
       await recorder.evaluate("test");
       await recorder.finish();
-      await records.sync();
-      await agreed(communicator, () => assertPrinted(interruption));
+      await agreed(communicator, () => assertWritten(interruption));
       await interruption.isAgreed();
       return interruption.exitCode(0);
     } catch (error) {
@@ -120,8 +121,8 @@ async function openRecords(
   return { records, ...earlier };
 }
 
-/** @throws {EngineError} "file-write": stdout or stderr cannot be written */
-async function assertPrinted(interruption: Interruption): Promise<void> {
+/** @throws {EngineError} "file-write": stdout, stderr or a file cannot be written; "lock-lost" */
+async function assertWritten(interruption: Interruption): Promise<void> {
   // A failure of the last write has been reported by then.
   await nextTurn();
   if (interruption.failure) throw interruption.failure;
@@ -201,9 +202,27 @@ class RunRecorder {
   }
 
   async record(event: RunEvent): Promise<void> {
+    await this.#write(() => this.#put(event));
+  }
+
+  async #put(event: RunEvent): Promise<void> {
     await this.#parts.folder.assertHeld();
     this.#parts.console.event(event);
     await this.#records.write(event);
+  }
+
+  /**
+   * Does what only one process does, which may fail there alone, as on a full disk. One of several then stops all of them, at the next point at
+   * which they agree, and writes nothing more.
+   */
+  async #write(action: () => Promise<void>): Promise<void> {
+    const { communicator = SOLO } = this.#parts;
+    if (communicator.size === 1) return action();
+    if (this.#interruption.failure) return;
+    const outcome = await attempt(action);
+    if (outcome.failure === null) return;
+    if (!(outcome.error instanceof EngineError)) throw outcome.error;
+    this.#interruption.fail(outcome.error);
   }
 
   async train(): Promise<void> {
@@ -333,7 +352,7 @@ class RunRecorder {
     const result = await this.#unlessStopped((signal) => trainer.evaluate(samples, { signal }));
     if (!result) return;
     const evaluation = evaluationRecord(set, trainer.position.step, result);
-    await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
+    await this.#write(() => this.#checkpoints.saveIfBest(evaluation, this.#evaluations));
     this.#keep(evaluation);
     await this.record({ event: "evaluation", ...evaluation });
     this.#progress?.clear();
@@ -354,14 +373,15 @@ class RunRecorder {
   }
 
   async checkpoint(): Promise<void> {
+    await this.#write(() => this.#save());
+  }
+
+  async #save(): Promise<void> {
     // The metrics on the disk must never lag behind the checkpoint.
     await this.#records.sync();
     await this.#checkpoints.save();
-    await this.record({
-      event: "checkpoint",
-      step: this.#parts.experiment.trainer.position.step,
-      file: this.#checkpoints.lastFile,
-    });
+    const { step } = this.#parts.experiment.trainer.position;
+    await this.#put({ event: "checkpoint", step, file: this.#checkpoints.lastFile });
   }
 
   /**
@@ -371,7 +391,8 @@ class RunRecorder {
    */
   async fail(error: unknown): Promise<unknown> {
     const { position } = this.#parts.experiment.trainer;
-    if (this.#checkpoints.lastStep !== position.step) await attempt(() => this.checkpoint());
+    // Errors of these probably have the cause of the run's failure, which is reported.
+    if (this.#checkpoints.lastStep !== position.step) await attempt(() => this.#save());
     const final = await withCheckpoint(error, this.#checkpoints);
     await attempt(async () => {
       await this.#parts.folder.assertHeld();
@@ -382,14 +403,17 @@ class RunRecorder {
 
   /** Writes the curves, the page and the summary. The page needs the summary, and the final summary includes the page's memory. */
   async finish(): Promise<void> {
-    const { config, backend, console, experiment, folder, inputs } = this.#parts;
     // Every process gets the same cause.
     await this.#interruption.isAgreed();
-    const { cause } = this.#interruption;
+    await this.#write(() => this.#finish(this.#interruption.cause));
+  }
+
+  async #finish(cause: StopSignal | null): Promise<void> {
+    const { config, backend, console, experiment, folder, inputs } = this.#parts;
     const { step } = experiment.trainer.position;
     const { teacher } = inputs.samples;
     if (cause) {
-      await this.record({ event: "interrupted", step, signal: cause });
+      await this.#put({ event: "interrupted", step, signal: cause });
       console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
     }
     const curves = plotCurves({
@@ -416,7 +440,8 @@ class RunRecorder {
     await page?.();
     const summary = { ...trained, ...peakMemory(backend) };
     await folder.writeJson("summary", summary);
-    await this.record({ event: "summary", ...summary });
+    await this.#put({ event: "summary", ...summary });
+    await this.#records.sync();
     for (const line of describeSummary(summary)) console.info(line);
   }
 }
@@ -440,11 +465,4 @@ async function withCheckpoint(error: unknown, checkpoints: Checkpoints): Promise
     lastStep === null ? "there is no checkpoint yet" : `the checkpoint of step ${lastStep} is no longer there`;
   const where = checkpoint ? `the last good checkpoint is ${lastFile}, of step ${lastStep}` : none;
   return new EngineError(error.code, `${error.message}; ${where}`, { ...error.facts, checkpoint }, error);
-}
-
-/** Ignores errors: they probably have the cause of the run's failure, which is reported. */
-async function attempt(action: () => Promise<void>): Promise<void> {
-  try {
-    await action();
-  } catch {}
 }

@@ -6,7 +6,7 @@ import type { Backend } from "../backend/backend.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { VERSION } from "../core/version.ts";
-import { agreed } from "../distributed/agreement.ts";
+import { agreed } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
 import { type FileHash, hashOf } from "../io/hash.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
@@ -72,7 +72,14 @@ export async function trainAs(communicator: Communicator, given: GivenOptions, t
   }
   const talks = communicator.rank === 0;
   const verbosity = { json, quiet, silent: !talks };
-  const presentation = { report: report && talks, profile: profile && talks, takeOver, memoryCheck, tuner, ...verbosity };
+  const presentation = {
+    report: report && talks,
+    profile: profile && talks,
+    takeOver,
+    memoryCheck,
+    tuner,
+    ...verbosity,
+  };
   await checkAlike(communicator, "train", { "version of axograd": VERSION });
   const threads = await grantedThreads(communicator);
   if (resume !== undefined) return resumeTraining(resume, given, { ...presentation, communicator, threads });

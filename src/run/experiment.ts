@@ -9,7 +9,7 @@ import { eyeExtentOf } from "../data/connectomes.ts";
 import type { ControlReport } from "../data/controls.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
-import { agreed } from "../distributed/agreement.ts";
+import { agreed } from "../distributed/agree.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
