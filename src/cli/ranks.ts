@@ -22,16 +22,16 @@ export interface RunRanks {
   readonly devices: readonly string[];
 }
 
-/** The processes of a run; null: there is one. Collective. */
+/** The processes of a run; null: one that no launcher has started. Collective. */
 export async function ranksOf(
   communicator: Communicator,
   own: { readonly threads: number; readonly device: string },
 ): Promise<RunRanks | null> {
-  const { size, hosts, description } = communicator;
-  if (size === 1) return null;
+  const { hosts, description } = communicator;
+  if (description === null) return null;
   const all = await communicator.exchange(own);
   return {
-    library: description ?? "",
+    library: description,
     hosts,
     threads: all.map(({ threads }) => threads),
     devices: all.map(({ device }) => device),

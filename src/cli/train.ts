@@ -211,7 +211,7 @@ async function trainWith(
     try {
       await checkAlike(communicator, "train", { device: opened.name });
       const microBatch = await agreed(communicator, async () =>
-        microBatchOf(config, inputs.samples.train, opened, communicator.size),
+        microBatchOf(config, inputs.samples.train, opened, communicator),
       );
       const parts = { config: { ...config, microBatch }, backend, inputs, folder, console, profiler, communicator };
       return await trainOn(parts, begun, { ...options, opened, plan });

@@ -267,7 +267,7 @@ export function createExperiment(
           batchSize: config.batchSize,
           accumulate: config.accumulate,
           ...(config.microBatch !== null && { microBatch: config.microBatch }),
-          ...(communicator.size > 1 && { communicator }),
+          communicator,
           seed: config.seed,
           schedule: (lastStep) => scheduleOf(config, lastStep),
           evaluation: evaluationOf(config, train),

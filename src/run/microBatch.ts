@@ -3,13 +3,9 @@
 import type { Backend } from "../backend/backend.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { plural } from "../core/text.ts";
+import type { Communicator } from "../distributed/communicator.ts";
+import { defaultMicroBatch } from "../train/microBatches.ts";
 import type { TrainConfig } from "./config.ts";
-
-/**
- * Samples of a micro-batch of several processes on CPUs: one panel, whose samples a thread computes at once. Fewer would waste its work, and
- * more would leave fewer parts to divide.
- */
-const CPU_SAMPLES = 16;
 
 /** The samples of a step. */
 export function samplesPerStep(
@@ -20,22 +16,21 @@ export function samplesPerStep(
 }
 
 /**
- * The size of micro-batches: that of the settings, or the default of `ranks` processes. It decides on the order in which gradients are added,
- * so a run keeps it.
+ * The size of micro-batches: that of the settings, or the default for ranks. It decides on the order in which gradients are added, so a run keeps
+ * it.
  *
- * @returns null: one process without micro-batches
- * @throws {ArgumentError} some processes would never have anything to do
+ * @returns null: none
+ * @throws {ArgumentError} some ranks would never have anything to do
  */
 export function microBatchOf(
   config: Pick<TrainConfig, "batchSize" | "accumulate" | "microBatch">,
   train: { readonly count: number },
-  device: Pick<Backend, "name">,
-  ranks: number,
+  device: Backend,
+  { size: ranks, description }: Pick<Communicator, "size" | "description">,
 ): number | null {
-  if (ranks === 1) return config.microBatch;
+  if (description === null) return config.microBatch;
   const samples = samplesPerStep(config, train);
-  const usual = device.name === "wasm" ? Math.min(CPU_SAMPLES, samples) : Math.ceil(samples / ranks);
-  const microBatch = config.microBatch ?? usual;
+  const microBatch = config.microBatch ?? defaultMicroBatch(device, samples, ranks);
   const parts = Math.ceil(samples / microBatch);
   if (parts >= ranks) return microBatch;
   const most = Math.floor(samples / ranks);
