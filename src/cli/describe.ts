@@ -1,6 +1,6 @@
 // A run in words: its settings as resolved at the start, and its results.
 
-import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
+import { formatCount, formatMebibytes, formatNumber, formatPercent } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { CONTROLS } from "../data/controls.ts";
@@ -316,14 +316,19 @@ function describeRecovery({ weights, tau, bias }: RecoveryFacts): string {
 
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
-  const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
+  const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples, exchangeSeconds } = summary;
   const { peakMemoryBytes, trainingPeakMemoryBytes, statedMemoryBytes, deviceMemory } = summary;
   const rhs = rhsEvaluationsPerStep === null ? "" : `, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`;
+  const share = exchangeSeconds === undefined || seconds === 0 ? null : exchangeSeconds / seconds;
+  const exchange = share === null ? "" : `; ${formatPercent(share)} of the time for exchange and waiting`;
   const [peak, training] = [formatMebibytes(peakMemoryBytes), formatMebibytes(trainingPeakMemoryBytes)];
   const forPage = training === peak ? "" : ` (${training} before the page about it)`;
   const stated = statedMemoryBytes === undefined ? "" : `, stated beforehand: ${formatMebibytes(statedMemoryBytes)}`;
   return [
-    row("speed", `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s${rhs}`),
+    row(
+      "speed",
+      `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s${rhs}${exchange}`,
+    ),
     row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device${stated}`),
     ...(summary.recovery ? [row("recovery", describeRecovery(summary.recovery))] : []),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),

@@ -18,7 +18,13 @@ import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import { EarlyStopping } from "../train/earlyStopping.ts";
-import { type EvaluationRecord, type EvaluationSet, evaluationRecord, type RunEvent } from "../train/metrics.ts";
+import {
+  type EvaluationRecord,
+  type EvaluationSet,
+  evaluationRecord,
+  type RecordedStep,
+  type RunEvent,
+} from "../train/metrics.ts";
 import { Progress } from "../train/progress.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
@@ -57,6 +63,8 @@ export interface RunParts {
   readonly profiler: StepProfiler | null;
   /** The processes that train together, each of which does all of this. Default: one that is alone. */
   readonly communicator?: Communicator;
+  /** The seconds that this process spent on the others since it was last asked; default: there are none. */
+  readonly exchangeSeconds?: () => number;
 }
 
 /** Early problems should be reported early. */
@@ -135,7 +143,7 @@ class RunRecorder {
   readonly #checkpoints: Checkpoints;
   readonly #progress: Progress | null;
   readonly #earlier: readonly RunEvent[];
-  readonly #steps: StepMetrics[] = [];
+  readonly #steps: RecordedStep[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
   /** null: the run goes on to its last step in any case. */
   readonly #stopping: EarlyStopping | null;
@@ -253,9 +261,11 @@ class RunRecorder {
     const { trainer } = experiment;
     const { signal } = this.#interruption;
     if (this.#stopsEarly()) return;
-    await this.#parts.profiler?.discard();
-    for await (const metrics of trainer.fit({ ...limitsOf(config), signal, recent: this.#steps })) {
+    await this.#forgetMeasures();
+    for await (const measured of trainer.fit({ ...limitsOf(config), signal, recent: this.#steps })) {
       stepDone();
+      const { exchangeSeconds } = this.#parts;
+      const metrics = { ...measured, ...(exchangeSeconds && { exchangeSeconds: exchangeSeconds() }) };
       this.#steps.push(metrics);
       await this.record({ event: "step", ...metrics });
       if (this.#steps.length === 1 && trainer.tapePlan) {
@@ -266,8 +276,14 @@ class RunRecorder {
       this.#progress?.update(metrics);
       await this.#followUp(metrics.step);
       if (this.#stopsEarly()) return;
-      await this.#parts.profiler?.discard();
+      await this.#forgetMeasures();
     }
+  }
+
+  /** What was done between steps is none of theirs. */
+  async #forgetMeasures(): Promise<void> {
+    await this.#parts.profiler?.discard();
+    this.#parts.exchangeSeconds?.();
   }
 
   /** Whether patience is at its end, which is reported. */

@@ -11,9 +11,9 @@ import type { RunInputs } from "../run/experiment.ts";
 import type { MemoryPlan } from "../run/memoryPlan.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
 import { type RunTuning, runTuningJson } from "../run/tuning.ts";
-import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
+import type { EvaluationRecord, EvaluationSet, RecordedStep } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
-import type { StepMetrics, Trainer } from "../train/trainer.ts";
+import type { Trainer } from "../train/trainer.ts";
 import type { WarmStart } from "../train/warmStart.ts";
 import { describeRanks, type RunRanks } from "./ranks.ts";
 import type { StopSignal } from "./signals.ts";
@@ -83,6 +83,8 @@ export interface RunSummary {
   readonly epochs: number;
   /** Of all training steps together. */
   readonly seconds: number;
+  /** Of them, what processes spent on the exchange with each other and on waiting; absent: one process. */
+  readonly exchangeSeconds?: number;
   readonly stepsPerSecond: number;
   /** null in discrete time, where nothing is solved. */
   readonly rhsEvaluationsPerStep: number | null;
@@ -117,10 +119,10 @@ export function summarise(
   { preset, threads, time, microBatch }: TrainConfig,
   backend: Backend,
   trainer: Trainer,
-  steps: readonly StepMetrics[],
+  steps: readonly RecordedStep[],
   evaluations: readonly EvaluationRecord[],
 ): Omit<RunSummary, "tuning" | "recovery" | "known" | "provenance" | "interrupted" | "folder" | "files"> {
-  const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
+  const sum = (f: (m: RecordedStep) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);
   const memory = peakMemory(backend);
@@ -134,6 +136,7 @@ export function summarise(
     steps: trainer.position.step,
     epochs: trainer.position.epoch,
     seconds,
+    ...(steps.some((m) => m.exchangeSeconds !== undefined) && { exchangeSeconds: sum((m) => m.exchangeSeconds ?? 0) }),
     stepsPerSecond: seconds > 0 ? steps.length / seconds : 0,
     rhsEvaluationsPerStep:
       time === "discrete" ? null : sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),

@@ -8,6 +8,7 @@ import { formatCount } from "../core/format.ts";
 import { VERSION } from "../core/version.ts";
 import { agreed } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
+import { TimedCommunicator } from "../distributed/timed.ts";
 import { type FileHash, hashOf } from "../io/hash.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -282,7 +283,8 @@ async function trainOn(
       onTrials: (adapter) => console.status(`trying choices of sparse kernels on ${adapter}, for 1.5 s at most`),
     }),
   );
-  const experiment = await agreed(communicator, async () => createExperiment(backend, config, inputs, communicator));
+  const timed = new TimedCommunicator(communicator);
+  const experiment = await agreed(communicator, async () => createExperiment(backend, config, inputs, timed));
   try {
     const { trainer } = experiment;
     const ranks = await ranksOf(communicator, { threads: config.threads, device: backend.description });
@@ -316,6 +318,7 @@ async function trainOn(
     return await executeRun({
       ...parts,
       ...{ experiment, warnings },
+      ...(communicator.size > 1 && { exchangeSeconds: () => timed.takeSeconds() }),
       start: { ...start, memory, ...(init && { init }) },
       resumed,
       page: report ? page : null,

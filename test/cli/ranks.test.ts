@@ -108,6 +108,11 @@ test("1, 3 and 4 ranks leave the same numbers and metrics, and print once; the r
     assert.is(environment.ranks, describeRanks(recorded));
     const summary = JSON.parse(await readFile(join(dir, out, "summary.json"), "utf8"));
     assert.equal([summary.ranks.hosts.length, summary.microBatch], [ranks, 16]);
+    const spent = (await linesOf(out)).flatMap(({ event, exchangeSeconds }) =>
+      event === "step" ? [exchangeSeconds] : [],
+    );
+    assert.ok(spent.length === 5 && spent.every((seconds) => Number(seconds) > 0), `${spent}`);
+    assert.match(stdout, /steps\/s, .*; \d+\.\d % of the time for exchange and waiting\n/);
   }
   assert.is((await startOf("alone")).ranks, undefined);
 });
