@@ -23,6 +23,7 @@ export interface Star {
 type Message =
   | { readonly kind: "hello"; readonly token: string; readonly rank: number }
   | { readonly kind: "welcome" | "join" | "bye" }
+  | { readonly kind: "calls"; readonly calls: number }
   | { readonly kind: "ended"; readonly rank: number; readonly reason: string };
 
 /** Milliseconds after which a connection is probed, once a second; after ten probes without an answer it is lost (as libuv sets it). */
@@ -114,6 +115,8 @@ function parse(line: string): Message | null {
 /** The centre of the star: rank 0. */
 export class Hub implements Star {
   readonly port: number;
+  /** Collective calls that other ranks have begun, as they said last. */
+  readonly calls: Map<number, number> = new Map();
   readonly #server: Server;
   readonly #token: string;
   readonly #onNews: (news: News) => void;
@@ -155,6 +158,7 @@ export class Hub implements Star {
     this.#leaves.set(rank, line);
     line.listen((message) => {
       if (message.kind === "bye") this.#left.add(rank);
+      if (message.kind === "calls") this.calls.set(rank, message.calls);
       if (message.kind === "ended") this.#heard(rank, message.reason);
     });
     const reason = await line.closed;
@@ -233,6 +237,11 @@ export class Leaf implements Star {
     });
     void line.closed.then((reason) => hear({ rank: 0, reason, isPrinter: reports(reason === LOST) }));
     line.send({ kind: "join" });
+  }
+
+  /** Says to rank 0 how many collective calls this rank has begun. */
+  report(calls: number): void {
+    this.#line.send({ kind: "calls", calls });
   }
 
   async end(reason: string): Promise<void> {

@@ -7,12 +7,14 @@ import { networkInterfaces } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Communicator } from "./communicator.ts";
 
-/** Cells of the memory that both threads share; 0 or 1. */
+/** Cells of the memory that both threads share: flags and one count. */
 export const CELLS = {
   /** Another rank has ended: this process will be killed. */
   doomed: 0,
   /** The others know that this process ends. */
   said: 1,
+  /** Collective calls that this rank has begun. */
+  calls: 2,
 } as const;
 
 /** A rank as messages name it. */
@@ -93,6 +95,11 @@ export class Watch {
     this.#worker = worker;
     this.#cells = cells;
     worker.unref();
+  }
+
+  /** A collective call begins. */
+  count(): void {
+    Atomics.add(this.#cells, CELLS.calls, 1);
   }
 
   /** Says that this process ends, from a handler of its exit: blocks until the others know, or for two seconds. */

@@ -4,12 +4,17 @@
 import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { printable, shortened } from "../core/text.ts";
-import { Hub, Leaf, type News, type Star } from "./star.ts";
+import { Stall } from "./stall.ts";
+import { Hub, Leaf, type News } from "./star.ts";
 import { type Answer, CELLS, type Request, type ThreadStart } from "./watch.ts";
 
 /** Milliseconds for the launcher, which ends all ranks with the exit code of the one that failed. */
 const GRACE_MS = 1000;
 const REASON_LENGTH = 1000;
+/** Milliseconds between reports of calls. */
+const REPORT_MS = 5000;
+/** Names in a message. */
+const MOST_NAMES = 4;
 
 const { processes, rank, place, token, cells } = workerData as ThreadStart;
 
@@ -20,11 +25,13 @@ function set(cell: number): void {
 
 function hear({ rank: ended, reason, isPrinter }: News): void {
   set(CELLS.doomed);
-  if (isPrinter) {
-    const { host, pid } = processes[ended]!;
-    print(`rank ${ended} (host ${host}, process ${pid}) ended: ${printable(shortened(reason, REASON_LENGTH))}`);
-  }
+  if (isPrinter) print(`${nameOf(ended)} ended: ${printable(shortened(reason, REASON_LENGTH))}`);
   killSoon(GRACE_MS);
+}
+
+function nameOf(one: number): string {
+  const { host, pid } = processes[one]!;
+  return `rank ${one} (host ${host}, process ${pid})`;
 }
 
 function print(text: string): void {
@@ -45,10 +52,26 @@ function reports(isHostLost: boolean): boolean {
   return rank === printer;
 }
 
-async function open(): Promise<{ readonly star: Star; readonly port: number }> {
-  if (rank > 0) return { star: await Leaf.open(rank, { ...place!, token }, reports, hear), port: place!.port };
-  const star = await Hub.open(place?.addresses[0] ?? null, token, hear);
-  return { star, port: star.port };
+async function open(): Promise<Hub | Leaf> {
+  if (rank > 0) return Leaf.open(rank, { ...place!, token }, reports, hear);
+  return Hub.open(place?.addresses[0] ?? null, token, hear);
+}
+
+/** Every rank reports how many calls it has begun; rank 0 says for whom the others wait. */
+function reportCalls(star: Hub | Leaf): void {
+  const stall = new Stall();
+  setInterval(() => {
+    const calls = Atomics.load(cells, CELLS.calls);
+    if (star instanceof Leaf) {
+      star.report(calls);
+      return;
+    }
+    const counts = processes.map((_, other) => (other === 0 ? calls : (star.calls.get(other) ?? null)));
+    const late = stall.see(counts, performance.now());
+    if (late.length === 0) return;
+    const names = late.slice(0, MOST_NAMES).map(nameOf).join(", ");
+    print(`the other ranks have waited a minute for ${names}${late.length > MOST_NAMES ? " and others" : ""}`);
+  }, REPORT_MS).unref();
 }
 
 function answer(message: Answer): void {
@@ -56,7 +79,8 @@ function answer(message: Answer): void {
 }
 
 try {
-  const { star, port } = await open();
+  const star = await open();
+  reportCalls(star);
   parentPort!.on("message", async (request: Request) => {
     if (request.kind === "end") {
       // Should the main thread not come to its end.
@@ -70,7 +94,7 @@ try {
   });
   // A fault of this thread is no reason to end the run.
   process.on("uncaughtException", () => void star.leave());
-  answer({ kind: "open", port });
+  answer({ kind: "open", port: star instanceof Hub ? star.port : 0 });
 } catch (error) {
   answer({ kind: "failed", reason: error instanceof Error ? error.message : `${error}` });
 }
