@@ -10,6 +10,7 @@ import {
   firstSamples,
   joinedBatches,
   samplesPerPass,
+  sliceOfSamples,
   streamBatches,
 } from "../../src/data/loader.ts";
 import { MNIST_NORMALISATION } from "../../src/data/mnist.ts";
@@ -59,6 +60,58 @@ test("without shuffling the batches follow the set, the last one smaller", async
   assert.is(all[2]?.weights, null);
   assert.is((await listOf(batches(samples, { batchSize: 4, dropLast: true }))).length, 2);
   assert.equal([batchCount(10, 4), batchCount(10, 4, true), batchCount(0, 4)], [3, 2, 0]);
+});
+
+test("a share of each batch, or every so many batches, are those that all would read, with their changes", async () => {
+  const options = { batchSize: 4, shuffle: true, key, epoch: 1 } as const;
+  const moving: SampleSet = {
+    ...samples,
+    read: (indices, variation) => {
+      const read = samples.read(indices, null) as Samples;
+      for (let i = 0; i < indices.length; i++) read.inputs[4 * i] = variation![0] + indices[i]!;
+      return read;
+    },
+  };
+  const whole = await listOf(batches(moving, options));
+  assert.equal(
+    whole.map(({ of }) => of),
+    [4, 4, 2],
+  );
+  const halves = [0, 1].map((k) => {
+    const share = (size: number) => ({ first: k * (size >> 1), count: size >> 1 });
+    return [...batches(moving, { ...options, share })];
+  });
+  for (const [index, batch] of whole.entries()) {
+    const parts = halves.map((half) => half[index]!);
+    for (const part of parts) assert.is(part.of, batch.of);
+    for (const name of ["indices", "inputs", "targets"] as const)
+      assert.equal(
+        parts.flatMap((part) => [...part[name]]),
+        [...batch[name]],
+      );
+    const slice = sliceOfSamples(batch, samples, 1, 1);
+    assert.equal([slice.size, [...slice.inputs]], [1, [...batch.inputs.subarray(4, 8)]]);
+  }
+  const none = await listOf(batches(moving, { ...options, share: () => ({ first: 0, count: 0 }) }));
+  assert.equal(
+    none.map(({ size, of }) => [size, of]),
+    [
+      [0, 4],
+      [0, 4],
+      [0, 2],
+    ],
+  );
+  assert.equal(await listOf(batches(moving, { ...options, firstBatch: 1, stride: 2 })), [whole[1]]);
+  assert.equal(
+    await listOf(
+      batches(
+        readLike(async () => {}),
+        { batchSize: 4, stride: 2 },
+      ),
+    ),
+    [...batches(samples, { batchSize: 4, stride: 2 })],
+  );
+  await fails(() => batches(moving, { ...options, stride: 0 }), "argument", /stride/);
 });
 
 test("what is in memory can be iterated at once, images as they are; what is read cannot", async () => {

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { unitRoundoff } from "../../src/core/dtype.ts";
 import type { EngineError } from "../../src/core/errors.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { createSparseProjection } from "../../src/data/projection.ts";
@@ -12,13 +13,25 @@ import { type Communicator, SOLO } from "../../src/distributed/communicator.ts";
 import { ConnectomeModel, type ConnectomeModelOptions } from "../../src/models/networkModel.ts";
 import { makeTask } from "../../src/models/task/makeTask.ts";
 import { activityPenalty } from "../../src/models/task/penalties.ts";
+import { MicroBatches } from "../../src/train/microBatches.ts";
 import { Adam, type Optimizer } from "../../src/train/optimizer.ts";
 import { ParameterPenalties } from "../../src/train/parameterPenalties.ts";
 import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
+import { fails } from "../io/fixtures.ts";
 import { onWebGpu } from "../support/onWebGpu.ts";
 import { onRanks } from "../support/ranks.ts";
 import { suite } from "../support/suite.ts";
-import { NEURONS, patchSamples, sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
+import { assertGradients } from "./batchGradients.ts";
+import {
+  NEURONS,
+  patchSamples,
+  sparseMatrix,
+  stateOf,
+  type Tiny,
+  tinyClassifier,
+  tinyTraining,
+  train,
+} from "./fixtures.ts";
 
 /** What is trained, and how it is compared: by a hash of all that a training keeps, after each step its loss and metrics. */
 interface Training {
@@ -187,6 +200,33 @@ for (const dtype of ["f32", "f64"] as const) {
     });
   }
 
+  test("the loss and its parts are those of the batch as a whole, but for the order of additions", async ({
+    backend,
+  }) => {
+    for (const make of Object.values(SUBJECTS)) {
+      const [whole] = (await run(make, backend, {}, 1)).seen;
+      const [parted] = (await run(make, backend, { microBatch: 4 }, 1)).seen;
+      // Sums of at most 12 samples × 4 steps × 2 numbers that are not negative, in the precision of the device, twice; and a few products.
+      const bound = (2 * 96 + 8) * unitRoundoff(dtype);
+      const assertNear = (a: number, b: number, what: string) =>
+        assert.ok(Math.abs(a - b) <= bound * Math.abs(b), `${what}: ${a}, ${b}`);
+      assertNear(parted!.loss, whole!.loss, "loss");
+      for (const [name, value] of Object.entries(whole!.penalties ?? {}))
+        assertNear(parted!.penalties![name]!, value, name);
+      for (const name of ["accuracy", "mae"])
+        if (name in whole!.metrics) assertNear(parted!.metrics[name]!, whole!.metrics[name]!, name);
+      const solved = (of: typeof whole) => of!.solver && { ...of!.solver, rhsEvaluations: 0 };
+      assert.equal(solved(parted), solved(whole), "the work of each sample");
+    }
+  });
+
+  if (dtype === "f32")
+    test("gradients in micro-batches are those of double precision for the whole batch, but for rounding", async ({
+      backend,
+    }) => {
+      await assertGradients(backend, 13, 4);
+    });
+
   test("a training goes on with another number of ranks with the same bits", async ({ backend }) => {
     const alone = await run(onSequences, backend, { microBatch: 4 }, 6);
     // What a checkpoint keeps goes over from two ranks to three.
@@ -270,6 +310,31 @@ for (const dtype of ["f32", "f64"] as const) {
       thrownBy(() => run(make, backend, { train: allFail, microBatch: 4, communicator }, 1)),
     );
     for (const error of errors) assert.is((error as EngineError).code, "non-finite-state", `${error}`);
+  });
+
+  test("micro-batches keep their borders where samples fail: those of a batch that never had them", async ({
+    backend,
+  }) => {
+    const set = patchSamples(12);
+    const gradientsOf = async (chosen: readonly number[], broken: readonly number[], size: number) => {
+      const model = tinyClassifier(backend, { solve: { onFailure: "mask" } });
+      const samples = (await set.read(chosen, null)) as Samples;
+      for (const [i, sample] of chosen.entries())
+        if (broken.includes(sample)) samples.inputs.fill(Number.NaN, 4 * i, 4 * i + 4);
+      const of = samples.size;
+      const lossWeights = Array.from({ length: Math.ceil(of / size) }, (_, k) => Math.min(size, of - k * size));
+      const parts = new MicroBatches(SOLO, model, size, set);
+      const share = { samples, of, lossWeights, isStopped: false };
+      const { loss, metrics, failed } = await parts.gradients(share, 1, { endTime: 0.3 }, () => []);
+      const gradients = [];
+      for (const { name } of model.parameters.trainable()) gradients.push(await model.parameters.gradient(name));
+      model.dispose();
+      return { loss, metrics, failed, gradients };
+    };
+    const broken = [1, 4, 5, 6, 7, 10];
+    const masked = await gradientsOf([...Array(12).keys()], broken, 4);
+    assert.equal(masked.failed, broken);
+    assert.equal({ ...masked, failed: [] }, await gradientsOf([0, 2, 3, 8, 9, 11], [], 3));
   });
 
   test("a sample that must not fail ends all ranks with its number in the whole batch", async ({ backend }) => {
@@ -373,6 +438,23 @@ for (const dtype of ["f32", "f64"] as const) {
     };
     await refused(/same settings on all ranks/, change);
     await refused(/same position on all ranks/, ({ trainer }) => trainer.skip());
+  });
+
+  test("several ranks have micro-batches of a panel where no size is given; other sizes are refused", async ({
+    backend,
+  }) => {
+    const sizes = await onRanks(2, async (communicator) => {
+      const tiny = tinyTraining(backend, { trainer: { communicator } });
+      const { microBatch } = tiny.trainer;
+      tiny.dispose();
+      return microBatch;
+    });
+    assert.equal(sizes, [16, 16]);
+    const tiny = tinyTraining(backend);
+    assert.is(tiny.trainer.microBatch, null);
+    tiny.dispose();
+    for (const microBatch of [0, 2.5])
+      await fails(() => tinyTraining(backend, { trainer: { microBatch } }), "argument", /microBatch/);
   });
 
   test("an error of reading on one rank ends all", async ({ backend }) => {

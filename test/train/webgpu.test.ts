@@ -2,20 +2,14 @@
 
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ARRAYS_PER_SLAB } from "../../src/backend/webgpu/slabs.ts";
-import { compareArrays, verdictOf } from "../../src/check/comparison.ts";
-import { longestSum } from "../../src/check/degrees.ts";
-import { normals, type Point, representable, streamOf } from "../../src/check/point.ts";
-import { boundedEvaluation } from "../../src/check/rounding.ts";
-import { END_TIME, type Evaluation, INITIAL_STATE, INPUT, type OpenSubject } from "../../src/check/subject.ts";
-import type { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
-import { dopri5 } from "../../src/ode/tableaus/index.ts";
+import { normals, streamOf } from "../../src/check/point.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { suite } from "../support/suite.ts";
-import { NEURONS, PIXELS, sparseMatrix, tinyClassifier, tinyTraining } from "./fixtures.ts";
+import { assertGradients } from "./batchGradients.ts";
+import { NEURONS, PIXELS, tinyClassifier, tinyTraining } from "./fixtures.ts";
 
 type Counts = ReturnType<WebGpuBackend["counts"]>;
 
@@ -43,77 +37,6 @@ async function countedSteps(
   }
   tiny.dispose();
   return counted;
-}
-
-/** Fixed steps, so that no decision depends on the precision. */
-const STEPS = [0.25, 0.25];
-/** Of the pointwise chain of a right-hand side and of the read-out, an elementary function counting 6. */
-const POINTWISE_ROUNDINGS = 30;
-
-/** The tiny classifier at a point, for a batch of any size. */
-class BatchSession implements OpenSubject {
-  readonly #model: ConnectomeODEClassifier;
-  readonly #batch: number;
-
-  constructor(backend: Backend, batch: number) {
-    this.#model = tinyClassifier(backend, { solve: { fixedStep: true, dt0: STEPS[0]! }, dropout: 0 });
-    this.#batch = batch;
-  }
-
-  /** All that a gradient depends on: what rounding errors may be seen as changes of. */
-  async point(): Promise<Point> {
-    const { parameters } = this.#model;
-    const point: Record<string, Float64Array> = {
-      [INPUT]: normals(streamOf(1, "input"), this.#batch * PIXELS),
-      [INITIAL_STATE]: normals(streamOf(1, "state"), this.#batch * NEURONS, 0.3, 0.5),
-      [END_TIME]: Float64Array.of(STEPS.reduce((a, b) => a + b)),
-    };
-    for (const { name } of parameters.trainable()) point[name] = Float64Array.from(await parameters.values(name));
-    return representable({ ...point, "rnn.hh.bias": normals(streamOf(1, "bias"), NEURONS, 0.3) });
-  }
-
-  async evaluate(point: Point): Promise<Evaluation> {
-    const model = this.#model;
-    const trained = model.parameters.trainable().map((p) => p.name);
-    // Moved by roundings, τ may lie below its minimum.
-    for (const name of trained) model.parameters.set(name, point[name]!, { clamp: true });
-    const labels = Uint8Array.from({ length: this.#batch }, (_, s) => s % 3);
-    const input = { data: point[INPUT]!, batch: this.#batch };
-    const evaluation = { endTime: point[END_TIME]![0]!, h0: point[INITIAL_STATE]! };
-    const { loss } = await model.gradients(input, labels, 0, evaluation);
-    const gradients: Record<string, Float64Array> = {};
-    for (const name of trained) gradients[name] = Float64Array.from(await model.parameters.gradient(name));
-    return { trajectory: new Float64Array(0), loss, gradients, steps: null };
-  }
-
-  dispose(): void {
-    this.#model.dispose();
-  }
-}
-
-/** Loss and gradients of a batch against WASM in double precision, within bounds on what rounding does. */
-async function assertGradients(backend: Backend, batch: number): Promise<void> {
-  const f64 = await createWasmBackend({ dtype: "f64", threads: 1 });
-  const [reference, session] = [f64, backend].map((each) => new BatchSession(each, batch));
-  const point = await reference!.point();
-  const roundings = {
-    perEvaluation: POINTWISE_ROUNDINGS + longestSum(sparseMatrix()) + NEURONS,
-    tableau: dopri5,
-    samples: batch,
-  };
-  const steps = Array.from({ length: batch }, () => STEPS);
-  const bounded = await boundedEvaluation(reference!, point, steps, roundings, 5);
-  const got = await session!.evaluate(point);
-  const names = { reference: "wasm f64", compared: "webgpu f32" };
-  const comparisons = Object.entries(bounded.reference.gradients).map(([name, gradient]) =>
-    compareArrays({ quantity: name, ...names }, gradient, got.gradients[name]!, bounded.bounds.gradients[name]!),
-  );
-  const { loss } = bounded.reference;
-  comparisons.push(compareArrays({ quantity: "loss", ...names }, [loss], [got.loss], [bounded.bounds.loss]));
-  for (const c of comparisons) assert.is(verdictOf(c), "ok", `${c.quantity}: ${c.error} of ${c.bound}, size ${c.size}`);
-  reference!.dispose();
-  session!.dispose();
-  await f64.dispose();
 }
 
 /** What the tiny classifier says about a batch, each sample with a step size of its own. */

@@ -42,6 +42,7 @@ export const FILES = [
   "models/failure",
   "models/leaks",
   "models/overlappingCalls",
+  "train/dataParallel",
   "train/webgpu",
   "train/optimizerFormulas",
   "train/parameterElements",
