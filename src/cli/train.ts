@@ -235,7 +235,7 @@ async function checkSameFiles(communicator: Communicator, { files }: RunInputs, 
   if (communicator.size === 1) return;
   const hashes = await agreed(communicator, async () => {
     const checkpoint = begun?.checkpoint ? await hashOf(begun.checkpoint) : null;
-    const state = begun ? [["checkpoint", contentOf(checkpoint)]] : [];
+    const state = begun ? [["checkpoint, in a folder that all hosts see", contentOf(checkpoint)]] : [];
     return [...files.map((file) => [file.file, contentOf(file)]), ...state];
   });
   await checkAlike(communicator, "train", Object.fromEntries(hashes));
