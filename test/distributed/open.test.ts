@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { SOLO } from "../../src/distributed/communicator.ts";
@@ -33,10 +36,33 @@ test("one process gets its own values back", async () => {
 
 test("libraries are tried by launcher, and only the one that AXOGRAD_MPI names", () => {
   const env = withoutLauncher({ PATH: "/nowhere" });
-  const version = (file: string): string => file.replace(/\.(so|dylib)|lib/g, "");
-  assert.equal(candidates("Open MPI", env).map(version).slice(0, 2), ["mpi.40", "mpi_abi.0"]);
-  assert.equal(candidates("MPICH", env).map(version).slice(0, 2), ["mpi.12", "mpich.12"]);
+  const short = (file: string): string => file.replace(/^.*lib|\.(so|dylib)/g, "");
+  const [openMpi, mpich, either] = [["mpi.40"], ["mpi.12", "mpich.12", "mpi_cray.12"], ["mpi_abi.0", "mpi"]];
+  assert.equal(candidates("Open MPI", env).map(short), [...openMpi, ...either, ...mpich]);
+  assert.equal(candidates("MPICH", env).map(short), [...mpich, ...either, ...openMpi]);
+  assert.equal(candidates(null, env).map(short), [...openMpi, ...mpich, ...either]);
   assert.equal(candidates("MPICH", { ...env, AXOGRAD_MPI: "/x/libmpi.so" }), ["/x/libmpi.so"]);
+});
+
+test("a library of a loaded module, or beside the launcher, goes before the system's", () => {
+  const root = mkdtempSync(join(tmpdir(), "axograd-mpi-"));
+  try {
+    const [name] = candidates("Open MPI", { PATH: "/nowhere" });
+    for (const folder of ["bin", "lib", "module"]) mkdirSync(join(root, folder));
+    for (const file of [
+      ["bin", "mpirun"],
+      ["lib", name!],
+      ["module", name!],
+    ])
+      writeFileSync(join(root, ...file), "");
+    const env = { PATH: `/nowhere${delimiter}${join(root, "bin")}`, LD_LIBRARY_PATH: join(root, "module") };
+    const found = [join(root, "module", name!), join(root, "lib", name!), name];
+    assert.equal(candidates("Open MPI", env).slice(0, 3), found);
+    // Another launcher's library comes last.
+    assert.equal(candidates("MPICH", env).slice(-3), found);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 });
 
 test.run();

@@ -86,23 +86,23 @@ function openFirst(
   throw new EngineError("mpi-library", message, { tried: [...files] });
 }
 
-/** Files to try, in order: of the module that is loaded, beside the launcher, and what the system's loader finds. */
+/**
+ * Files to try, in order: first those that understand the launcher; of each kind those of the module that is loaded, those beside the launcher,
+ * and what the system's loader finds.
+ */
 export function candidates(family: Family | null, env: Environment): readonly string[] {
   if (env.AXOGRAD_MPI) return [env.AXOGRAD_MPI];
-  const names = namesFor(family);
+  const openMpi = [so("mpi", 40)];
+  const mpich = [so("mpi", 12), so("mpich", 12), so("mpi_cray", 12)];
+  const either = [so("mpi_abi", 0), so("mpi", null)];
   const folders = [...pathOf(env.LD_LIBRARY_PATH), ...launcherFolders(env)];
-  const found = folders.flatMap((folder) => names.map((name) => join(folder, name))).filter((file) => existsSync(file));
-  return [...new Set(found), ...names];
-}
-
-function namesFor(family: Family | null): readonly string[] {
-  const [openMpi, mpich, standard] = [
-    [so("mpi", 40)],
-    [so("mpi", 12), so("mpich", 12), so("mpi_cray", 12)],
-    so("mpi_abi", 0),
+  const everywhere = (names: readonly string[]): readonly string[] => [
+    ...folders.flatMap((folder) => names.map((name) => join(folder, name))).filter((file) => existsSync(file)),
+    ...names,
   ];
-  const order = family === "MPICH" ? [...mpich, standard, ...openMpi] : [...openMpi, standard, ...mpich];
-  return [...order, so("mpi", null)];
+  if (family === null) return everywhere([...openMpi, ...mpich, ...either]);
+  const [own, other] = family === "MPICH" ? [mpich, openMpi] : [openMpi, mpich];
+  return [...everywhere([...own, ...either]), ...everywhere(other)];
 }
 
 function so(name: string, version: number | null): string {
