@@ -59,10 +59,12 @@ export class GrowingSubtrees {
   readonly #terms: number;
   readonly #make: () => FloatArray;
   readonly #roots: Subtree[] = [];
+  /** Of sums that were added to others. */
+  readonly #free: FloatArray[] = [];
 
   /**
    * @param terms  of all ranks
-   * @param make  an array for one sum
+   * @param make  an array for one sum, whatever it holds
    */
   constructor(terms: number, make: () => FloatArray) {
     this.#terms = terms;
@@ -88,7 +90,7 @@ export class GrowingSubtrees {
       this.grow({ ...top, count: top.count + 1 });
       return;
     }
-    const sum = this.#make();
+    const sum = this.#free.pop() ?? this.#make();
     await give(sum, "set");
     this.#roots.push({ ...leaf, sum });
   }
@@ -98,6 +100,7 @@ export class GrowingSubtrees {
     let right = subtree;
     for (let left = this.#roots.at(-1); left && areSiblings(left, right, this.#terms); left = this.#roots.at(-1)) {
       add(left.sum, right.sum);
+      this.#free.push(right.sum);
       this.#roots.pop();
       right = { ...left, count: left.count + right.count };
     }

@@ -195,9 +195,15 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
       // As the first part does: a step must start from the same values where there is none.
       this.parameters.refresh();
       const { network } = this.rnn;
+      const plan = this.planOf(evaluation);
+      let initial: E | null = null;
       return this.#orClear(() =>
-        work(async (part, whole) => {
-          const batch = { ...this.#partOf(part, evaluation), whole };
+        work(async ({ input, targets, samples, of, firstSample }, whole) => {
+          const all = { ...input, batch: of };
+          // Initial states that are drawn are drawn once.
+          initial ??= network.withInitialState({ input: all, evaluation: plan.evaluation });
+          const own = network.selectEvaluation({ input: all, evaluation: initial }, samples);
+          const batch = { input, targets, firstSample, whole, ...plan, evaluation: own };
           return runPart(network, this.#judge, { ...batch, evaluation: network.checked(batch) });
         }),
       );
@@ -209,15 +215,8 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
    *
    * @throws {ShapeError | ArgumentError} targets that the task cannot take
    */
-  lossWeight(part: BatchPart, evaluation: E = {} as E): number {
-    return lossWeightOf(this.rnn.network, this.#judge, this.#partOf(part, evaluation));
-  }
-
-  #partOf({ input, targets, samples, of, firstSample }: BatchPart, evaluation: E) {
-    const plan = this.planOf(evaluation);
-    const whole = { input: { ...input, batch: of }, evaluation: plan.evaluation };
-    const own = this.rnn.network.selectEvaluation(whole, samples);
-    return { input, targets, firstSample, ...plan, evaluation: own };
+  lossWeight({ input, targets, firstSample }: BatchPart, evaluation: E = {} as E): number {
+    return lossWeightOf(this.rnn.network, this.#judge, { input, targets, firstSample, ...this.planOf(evaluation) });
   }
 
   #checkStep(step: number): void {

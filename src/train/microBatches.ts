@@ -46,6 +46,8 @@ export class MicroBatches<E extends object> {
   readonly #model: TrainableModel<E>;
   readonly #size: number;
   readonly #shape: SampleShape;
+  /** For sums of gradients, from step to step. */
+  readonly #arrays: FloatArray[] = [];
 
   /**
    * @param size  samples of a micro-batch; the last one of a batch may have fewer
@@ -207,7 +209,12 @@ export class MicroBatches<E extends object> {
       size: share.of - failed.length,
       lossWeight: lossWeights.reduce((sum, weight) => sum + weight, 0),
     };
-    const grown = new GrowingSubtrees(terms, () => floatArray(this.#model.backend.dtype, this.#length));
+    let made = 0;
+    const make = (): FloatArray => {
+      this.#arrays[made] ??= floatArray(this.#model.backend.dtype, this.#length);
+      return this.#arrays[made++]!;
+    };
+    const grown = new GrowingSubtrees(terms, make);
     const { first } = this.#own(share.of);
     const all = await agreedValues(this.#communicator, async () => {
       const results: PartResult[] = [];

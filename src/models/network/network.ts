@@ -103,6 +103,11 @@ export class Network<E> {
   checked({ input, evaluation, firstSample }: Evaluated<E>): E {
     this.#checkInput(input, firstSample);
     resolveInterventions(this.model, evaluation as Intervened, input);
+    return this.withInitialState({ input, evaluation });
+  }
+
+  /** The evaluation with its initial state as numbers; of the input only its size is read. */
+  withInitialState({ input, evaluation }: Evaluated<E>): E {
     const h0 = this.#initialState({ input, evaluation });
     return h0 ? { ...evaluation, h0 } : evaluation;
   }
