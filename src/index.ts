@@ -660,6 +660,7 @@ export {
   type EvaluationSet,
   evaluationRecord,
   MetricsFile,
+  type RecordedStep,
   type ResumedMetrics,
   type RunEvent,
 } from "./train/metrics.ts";

@@ -12,10 +12,11 @@ import type { RunInputs } from "../run/experiment.ts";
 import type { MemoryPlan } from "../run/memoryPlan.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
 import { type RunTuning, runTuningJson } from "../run/tuning.ts";
-import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
+import type { EvaluationRecord, EvaluationSet, RecordedStep } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
-import type { StepMetrics, Trainer } from "../train/trainer.ts";
+import type { Trainer } from "../train/trainer.ts";
 import type { WarmStart } from "../train/warmStart.ts";
+import { describeRanks, type RunRanks } from "./ranks.ts";
 import type { StopSignal } from "./signals.ts";
 
 /** A run before its first step: its configuration, and facts about its network, data and device. */
@@ -32,7 +33,9 @@ export interface RunStart extends InputFacts {
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   /** Of the machine; `bun` or `deno` beside `node` where such a runtime runs axograd. */
-  readonly environment: Readonly<Partial<Record<Runtime["name"] | "platform" | "arch" | "cpu", string>>>;
+  readonly environment: Readonly<Partial<Record<Runtime["name"] | "platform" | "arch" | "cpu" | "ranks", string>>>;
+  /** The processes that train together; absent: one does. */
+  readonly ranks?: RunRanks;
   /** What it was stated to take. */
   readonly memory?: MemoryPlan;
   /** Of a run with `initFrom`: which parameters it began with. */
@@ -44,7 +47,7 @@ export function describeStart(
   inputs: RunInputs,
   backend: Backend,
   trainer: Trainer,
-  tuning: RunTuning | null = null,
+  { tuning = null, ranks = null }: { readonly tuning?: RunTuning | null; readonly ranks?: RunRanks | null } = {},
 ): RunStart {
   const { name, version } = runtimeOf();
   return {
@@ -60,7 +63,9 @@ export function describeStart(
     environment: {
       ...{ [name]: `v${version}`, node: process.version },
       ...{ platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
+      ...(ranks && { ranks: describeRanks(ranks) }),
     },
+    ...(ranks && { ranks }),
   };
 }
 
@@ -71,6 +76,10 @@ export interface RunSummary {
   readonly device: string;
   readonly tuning: Facts | null;
   readonly threads: number;
+  /** The processes that trained together at the end; absent: one did. */
+  readonly ranks?: RunRanks;
+  /** null: gradients were added batch by batch. */
+  readonly microBatch: number | null;
   /** Numbers that training changed. */
   readonly trainedParameters: number;
   readonly steps: number;
@@ -78,6 +87,8 @@ export interface RunSummary {
   readonly epochs: number;
   /** Of all training steps together. */
   readonly seconds: number;
+  /** Of them, what processes spent on the exchange with each other and on waiting; absent: one process. */
+  readonly exchangeSeconds?: number;
   readonly stepsPerSecond: number;
   /** null in discrete time, where nothing is solved. */
   readonly rhsEvaluationsPerStep: number | null;
@@ -109,13 +120,13 @@ export interface RunSummary {
 
 /** The part of a summary computed from steps, evaluations and memory. */
 export function summarise(
-  { preset, threads, time }: TrainConfig,
+  { preset, threads, time, microBatch }: TrainConfig,
   backend: Backend,
   trainer: Trainer,
-  steps: readonly StepMetrics[],
+  steps: readonly RecordedStep[],
   evaluations: readonly EvaluationRecord[],
 ): Omit<RunSummary, "tuning" | "recovery" | "known" | "provenance" | "interrupted" | "folder" | "files"> {
-  const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
+  const sum = (f: (m: RecordedStep) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);
   const memory = peakMemory(backend);
@@ -124,10 +135,12 @@ export function summarise(
     preset,
     device: backend.description,
     threads,
+    microBatch,
     trainedParameters: trainer.optimizer.trainedNumbers,
     steps: trainer.position.step,
     epochs: trainer.position.epoch,
     seconds,
+    ...(steps.some((m) => m.exchangeSeconds !== undefined) && { exchangeSeconds: sum((m) => m.exchangeSeconds ?? 0) }),
     stepsPerSecond: seconds > 0 ? steps.length / seconds : 0,
     rhsEvaluationsPerStep:
       time === "discrete" ? null : sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),

@@ -52,10 +52,14 @@ Examples:
   npx axograd init mine.yaml; npx axograd train --config mine.yaml --set lr=3e-4
                                                    from a file with all settings; --set and options take precedence
   npx axograd train --resume runs/a --epochs 5     after a crash, Ctrl-C, or to train longer; same numbers as without a break
+  mpirun -n 4 npx axograd train --batch-size 256 --out runs/a
+  srun -K --mpi=pmix npx axograd train --batch-size 256 --out runs/a
+                                                   as several processes, which share each batch; the same numbers for any number of them
   npx axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
 Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 write a checkpoint and end the run; a second signal ends it at once. nohup does not
-protect a run from SIGHUP: to keep it running after its terminal closes, start it with setsid or tmux.
+protect a run from SIGHUP: to keep it running after its terminal closes, start it with setsid or tmux. Under mpirun or srun a signal to any
+process stops all of them with one checkpoint.
 
 One process at a time works in a folder. If that process was killed, --resume takes the folder over: at once on the same machine and where
 Slurm says that its job is over; from another machine or container after a minute without a heartbeat, or at once with --take-over.
@@ -161,11 +165,12 @@ export function settingsAmong(keys: readonly Key[], given: Settings): Settings {
 /**
  * The configuration of the given options.
  *
+ * @param lower  a layer below them
  * @throws {ArgumentError | FileFormatError} wrong settings, settings that contradict each other, or settings without effect
  */
-export async function configOf(given: SettingOptions): Promise<TrainConfig> {
+export async function configOf(given: SettingOptions, lower: Settings = {}): Promise<TrainConfig> {
   const [file, ...typed] = await settingsGiven(given);
-  const config = resolveConfig([file, ...typed]);
+  const config = resolveConfig([lower, file, ...typed]);
   checkEffectsOfFile(given.config ?? "train", file, config.preset);
   checkEffects("train", typed.reduce(layer, {}), [config]);
   return config;

@@ -751,6 +751,13 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: whole(1),
     default: 1,
   },
+  microBatch: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "samples whose gradients are added first; processes under MPI divide a step by them, and the last bits of the numbers depend on them, not on the number of processes (default: none; under MPI 16, on GPUs a process's share)",
+    type: orNull(whole(1)),
+    default: null,
+  },
   optimizer: {
     group: "Training",
     placeholder: "<name>",
@@ -1029,7 +1036,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   threads: {
     group: "Device",
     placeholder: "<n>",
-    help: "CPU threads (default: one per core)",
+    help: "CPU threads of the process, under MPI of each (default: one per core that it is granted)",
     type: whole(1, 1024),
     get default() {
       return defaultThreads();

@@ -12,7 +12,7 @@ import type { Evaluation, StepMetrics } from "./trainer.ts";
 
 /** One line of metrics. */
 export type RunEvent =
-  | ({ readonly event: "step" } & StepMetrics)
+  | ({ readonly event: "step" } & RecordedStep)
   | ({ readonly event: "evaluation" } & EvaluationRecord)
   | { readonly event: "config" | "memory" | "summary"; readonly [name: string]: unknown }
   | { readonly event: "tape"; readonly strategy: string; readonly attempts: number; readonly [name: string]: unknown }
@@ -35,6 +35,12 @@ export type RunEvent =
       readonly message: string;
       readonly facts: Readonly<Record<string, unknown>>;
     };
+
+/** A step as it is written. */
+export interface RecordedStep extends StepMetrics {
+  /** Of one of several processes: what this step spent on the exchange with the others and on waiting for them. */
+  readonly exchangeSeconds?: number;
+}
 
 /** The samples of an evaluation. */
 export type EvaluationSet = "validation" | "test";
