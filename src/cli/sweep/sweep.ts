@@ -4,6 +4,8 @@ import { basename, extname, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
+import { plural, shellWord } from "../../core/text.ts";
+import { VERSION } from "../../core/version.ts";
 import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../../run/configLayers.ts";
 import { readBegun } from "../../run/runStart.ts";
@@ -12,6 +14,14 @@ import { Interruption } from "../interruption.ts";
 import { RunLock } from "../runLock.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
+import {
+  checkKubernetesOptions,
+  KUBERNETES_HELP,
+  KUBERNETES_KEYS,
+  type KubernetesOptions,
+  kubernetesOption,
+  writeKubernetesJob,
+} from "./kubernetes.ts";
 import { isDone, type LocalOptions, launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { queuedRuns, type SlurmOptions, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
@@ -21,7 +31,7 @@ import { type RunState, SweepFolder } from "./sweepFolder.ts";
 /** Failed runs that an error names. */
 const MOST_TOLD = 20;
 
-const LAUNCHERS = ["local", "slurm"] as const;
+const LAUNCHERS = ["local", "slurm", "kubernetes"] as const;
 
 /** Options of the commands that train many networks. */
 export interface GivenSweepOptions {
@@ -29,6 +39,7 @@ export interface GivenSweepOptions {
   readonly parallel?: number;
   readonly out?: string;
   readonly slurmOption?: readonly string[];
+  readonly kubernetesOption?: readonly string[];
   readonly dryRun?: boolean;
   readonly takeOver?: boolean;
   readonly memoryCheck?: boolean;
@@ -55,6 +66,9 @@ Examples:
   npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
   npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
+  npx axograd sweep lr.yaml --launcher kubernetes --dry-run --kubernetes-option image=registry.example/axograd:${VERSION} \\
+      --kubernetes-option claim=work --kubernetes-option mount=/data --kubernetes-option cpu=4 --kubernetes-option memory=8Gi
+                                                   an Indexed Job, one index per run: the manifest DIR/kubernetes.yaml for kubectl apply -f
   npx axograd collect sweeps/lr                    results so far
 
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
@@ -62,6 +76,11 @@ More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A 
 If another process works on a run, the sweep waits for it, and continues the run if that process stops. A second command on the same folder
 is refused while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its
 time limit (exit code 138); a requeued job continues from there at once, on any node.
+
+On Kubernetes, the working directory and DIR lie on a volume that machines share, at the same path here and in pods. The command writes the
+manifest and talks to no server. An evicted pod writes a checkpoint, and its run goes on in another pod; wrong input is not tried again. Keys of
+--kubernetes-option (for more, edit the manifest, or lay a kustomization over it):
+${KUBERNETES_HELP}
 
 Exit codes: 0 all runs finished (or were submitted); 1 some did not; 2 wrong input, or a folder in use by another process; 128 + n
 stopped by signal n.
@@ -90,20 +109,30 @@ export function register(program: Command): void {
 
 /** Declares the options for starting runs. */
 export function addSweepOptions(command: Command): Command {
-  const gather = (text: string, earlier: readonly string[] = []): readonly string[] => {
-    slurmOption(text);
-    return [...earlier, text];
-  };
+  const gather =
+    (check: (text: string) => unknown) =>
+    (text: string, earlier: readonly string[] = []): readonly string[] => {
+      check(text);
+      return [...earlier, text];
+    };
   return command
     .option(
       "--launcher <name>",
-      "local: processes on this machine; slurm: a job array",
+      "local: processes on this machine; slurm: a job array; kubernetes: the manifest of an Indexed Job",
       oneOf("--launcher", LAUNCHERS),
       "local",
     )
-    .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
-    .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather)
-    .option("--dry-run", "only print what would be run; with slurm, write the script without submitting it")
+    .option("--parallel <n>", "runs at a time (default: local 1, else no limit)", wholeNumber("--parallel", 1))
+    .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather(slurmOption))
+    .option(
+      "--kubernetes-option <key=value>",
+      `one of ${KUBERNETES_KEYS.join(", ")}; may be repeated`,
+      gather(kubernetesOption),
+    )
+    .option(
+      "--dry-run",
+      "only print what would be run; with slurm or kubernetes, write script or manifest without submitting it",
+    )
     .option(
       "--take-over",
       "do not wait for a sign of life from processes on other machines that worked here: they must have ended",
@@ -129,16 +158,22 @@ export async function runSweep(
     launcher,
     parallel = null,
     slurmOption: options = [],
+    kubernetesOption: kubernetesOptions = [],
     dryRun = false,
     json = false,
     quiet = false,
     takeOver = false,
     memoryCheck = true,
   } = given;
-  if (launcher === "local" && options.length > 0) {
-    throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", "--launcher local");
+  if (launcher !== "slurm" && options.length > 0) {
+    throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", `--launcher ${launcher}`);
+  }
+  if (launcher !== "kubernetes" && kubernetesOptions.length > 0) {
+    throw new ArgumentError("sweep", "--kubernetes-option", "--launcher kubernetes with it", `--launcher ${launcher}`);
   }
   const folder = new SweepFolder(path);
+  const job = { options: kubernetesOptions, parallel, memoryCheck };
+  if (launcher === "kubernetes") checkKubernetesOptions(folder, job, dryRun);
   const console = new Console({ json, quiet });
   await folder.check();
   if (dryRun && launcher === "local") {
@@ -159,6 +194,11 @@ export async function runSweep(
     await folder.create(runs);
     if (launcher === "slurm") {
       await launchOnCluster(folder, due, { options, parallel, memoryCheck }, dryRun);
+      return 0;
+    }
+    if (launcher === "kubernetes") {
+      const manifest = await writeJob(folder, due, job, console);
+      if (json) writeJson({ folder: folder.path, manifest, runs: states.map(planned) });
       return 0;
     }
     return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, memoryCheck, console }, async () => {
@@ -216,6 +256,25 @@ async function launchOnCluster(
   const script = await writeSlurmScript(folder, free, options);
   writeLine(`${script}: ${free.length} tasks`);
   if (!dryRun) writeLine(await submit(script, folder, free));
+}
+
+/** @returns the manifest; null: nothing is left to submit */
+async function writeJob(
+  folder: SweepFolder,
+  due: readonly RunState[],
+  options: KubernetesOptions,
+  console: Console,
+): Promise<string | null> {
+  const free = due.filter(({ status }) => status !== "running");
+  const nRunning = due.length - free.length;
+  if (nRunning > 0) console.result(`${plural(nRunning, "run")} left out, as processes work on them`);
+  const job = await writeKubernetesJob(folder, free, options);
+  if (job === null) console.result("no manifest: nothing is left to submit");
+  else {
+    const submit = `submit it with: kubectl apply -f ${shellWord(job.file)}`;
+    console.result(`${job.file}: job ${job.name} of ${plural(free.length, "run")}; ${submit}`);
+  }
+  return job?.file ?? null;
 }
 
 /** A run that is not finished, and the reason. */
