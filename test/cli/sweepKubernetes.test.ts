@@ -2,6 +2,7 @@
 
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -117,7 +118,7 @@ test("the manifest has an index per run; evicted pods are replaced, wrong input 
 
 test("a GPU is a limit of its vendor's resource; a run has the threads of its CPUs, or of its settings", async () => {
   const states = await statesOf(BASE);
-  const job = (gpus: number, ...more: readonly string[]) => {
+  const job = (gpus: number | null, ...more: readonly string[]) => {
     const { script, manifest } = kubernetesJob(new SweepFolder(join(dir, "gpu")), states, {
       options: [...USUAL.filter((option) => !option.startsWith("cpu=")), ...more],
       parallel: null,
@@ -129,16 +130,16 @@ test("a GPU is a limit of its vendor's resource; a run has the threads of its CP
   const nvidia = job(1, "cpu=3500m");
   assert.is(nvidia.limits["nvidia.com/gpu"], "1");
   assert.match(nvidia.env![0]!.value!, /graphics/);
-  assert.match(nvidia.script, / --threads 3\n/);
+  assert.match(nvidia.script, / --threads 3 >&3/);
   const intel = job(1, "cpu=500m", "gpu-resource=gpu.intel.com/i915");
   assert.equal([intel.limits["gpu.intel.com/i915"], intel.env], ["1", undefined]);
-  assert.match(intel.script, / --threads 1\n/);
-  assert.equal(Object.keys(job(0, "cpu=2").limits), ["cpu", "memory"]);
+  assert.match(intel.script, / --threads 1 >&3/);
+  assert.equal(Object.keys(job(null, "cpu=2").limits), ["cpu", "memory"]);
   const own = kubernetesJob(new SweepFolder(join(dir, "own")), await statesOf(`${BASE}grid:\n  threads: [2, 3]\n`), {
     ...{ options: USUAL, parallel: null, memoryCheck: false },
   });
   assert.not.match(own.script.text, /--threads/);
-  assert.match(own.script.text, /\.yaml" --no-memory-check\n/);
+  assert.match(own.script.text, /\.yaml" --no-memory-check >&3/);
 });
 
 test("the check of manifests refuses unknown fields, wrong types and missing parts", async () => {
@@ -274,13 +275,15 @@ test("a pod that is stopped writes a checkpoint, the next one continues, and one
   const rest = await manifestOf("pods", text(2));
   assert.is(rest.spec!.completions, 1);
   assert.not.equal(rest.metadata!.name, job.metadata!.name);
-  const failed = await startPod(rest, 0, await image("broken", "echo axograd: no memory; exit 3")).finished;
-  assert.equal(failed, { code: 3, output: "axograd: no memory\n" });
+  const failed = await startPod(rest, 0, await image("broken", "kill -KILL $$")).finished;
+  const word = `the process ended with exit code 137 in pod ${hostname()}`;
+  assert.is(failed.code, 137);
+  assert.match(failed.output, `axograd: ${word}\n`);
   const collected = JSON.parse((await axograd(["collect", "sweeps/pods", "--json"], { cwd: dir })).stdout);
   assert.equal(
     collected.runs.map(({ status, error }: Record<string, unknown>) => [status, error]),
     [
-      ["failed", "no memory"],
+      ["failed", word],
       ["finished", null],
     ],
   );

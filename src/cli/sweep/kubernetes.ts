@@ -11,7 +11,7 @@ import { VERSION } from "../../core/version.ts";
 import { replaceFile } from "../../io/durable.ts";
 import { yamlText } from "../yamlFile.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
-import { taskScript } from "./taskScript.ts";
+import { type TaskShell, taskScript } from "./taskScript.ts";
 
 const MANIFEST = "kubernetes.yaml";
 
@@ -112,10 +112,10 @@ export interface KubernetesOptions {
   readonly options: readonly string[];
   /** Pods at a time; null: as many as the cluster starts. */
   readonly parallel: number | null;
-  /** GPUs of a pod. */
-  readonly gpus?: number;
-  /** Processes of a run. */
-  readonly ranks?: number;
+  /** GPUs of a pod; null: none. */
+  readonly gpus?: number | null;
+  /** Processes of a run; null: one. */
+  readonly ranks?: number | null;
   /** Default true: runs that are stated to take more memory than there is are refused. */
   readonly memoryCheck?: boolean;
 }
@@ -174,7 +174,7 @@ function valuesOf(options: readonly string[]): Values {
  */
 export function checkKubernetesOptions(
   folder: SweepFolder,
-  { options, gpus = 0, ranks = 1 }: KubernetesOptions,
+  { options, gpus = null, ranks = null }: KubernetesOptions,
   dryRun: boolean,
 ): void {
   if (!dryRun) {
@@ -189,15 +189,15 @@ export function checkKubernetesOptions(
     const expected = `a folder that holds ${what}, as pods find the claim there; work on the shared volume`;
     throw new ArgumentError("sweep", "--kubernetes-option mount", expected, `${mount}, which does not hold ${path}`);
   }
-  if (ranks > 1) {
+  if (ranks !== null && ranks > 1) {
     const expected =
       "1 with --launcher kubernetes, as pods of a job form no MPI launch; an MPIJob of the MPI Operator does";
     throw new ArgumentError("sweep", "--ranks", expected, `${ranks}`);
   }
-  if (gpus > 1) {
+  if (gpus !== null && gpus > 1) {
     throw new ArgumentError("sweep", "--gpus", "at most 1, as a pod is one process, which uses one GPU", `${gpus}`);
   }
-  if (gpus === 0 && values["gpu-resource"] !== undefined) {
+  if (gpus === null && values["gpu-resource"] !== undefined) {
     throw new ArgumentError("sweep", "--kubernetes-option gpu-resource", "--gpus 1 with it", "no --gpus");
   }
 }
@@ -273,8 +273,8 @@ function slugOf(text: string): string {
 }
 
 /**
- * A pod's output goes to its log, which `collect` reads, and to `kubectl logs`. The shell is the first process of its container: it ends last, so
- * that no line is lost, and it passes SIGTERM on, which would have no effect on a first process without a handler.
+ * The output of a pod goes to its log, which `collect` reads, and to `kubectl logs`. The shell is the first process of its container: it ends last,
+ * so that no line is lost, and passes SIGTERM on, which the kernel keeps from a first process without a handler.
  */
 function podScript(
   folder: SweepFolder,
@@ -282,27 +282,23 @@ function podScript(
   { cpu }: Values,
   { memoryCheck = true }: KubernetesOptions,
 ): string {
-  const threads = `--threads ${threadsOf(cpu)}`;
+  const shell: TaskShell = {
+    program: "axograd",
+    threads: `--threads ${threadsOf(cpu)}`,
+    open: `pipe=$(mktemp -u) && mkfifo "$pipe" || exit 1
+tee "$log" < "$pipe" &
+tee=$!
+exec 3> "$pipe"`,
+    traps: `trap 'kill -TERM "$train"' TERM`,
+    task: "pod $(uname -n)",
+  };
   return `#!/bin/sh
 # Does the run of one index of a job: begins it, or continues it.
 name=$(sed -n "$((\${JOB_COMPLETION_INDEX:?} + 1))p" << 'END'
 ${states.map(({ run }) => `${run.name}\n`).join("")}END
 )
 [ -n "$name" ] || exit 2
-${taskScript(folder, states, { program: "axograd", threads, memoryCheck })}
-pipe=$(mktemp -u) && mkfifo "$pipe" || exit 1
-tee "$log" < "$pipe" &
-tee=$!
-"$@" > "$pipe" 2>&1 &
-run=$!
-trap 'kill -TERM "$run"' TERM
-wait "$run"
-code=$?
-# A signal ends the wait, but not yet the run.
-while kill -0 "$run" 2> /dev/null; do
-  wait "$run"
-  code=$?
-done
+${taskScript(folder, states, shell, memoryCheck)}exec 3>&-
 wait "$tee"
 exit "$code"
 `;
@@ -325,7 +321,7 @@ interface JobParts {
 function jobOf(
   { name, slug, folder, script, runs }: JobParts,
   values: Values,
-  { parallel, gpus = 0 }: KubernetesOptions,
+  { parallel, gpus = null }: KubernetesOptions,
 ): IJob {
   const labels = {
     "app.kubernetes.io/name": "axograd",
@@ -369,10 +365,10 @@ function jobOf(
               name: "train",
               image: values.image,
               command: ["/bin/sh", unexpanded(script)],
-              ...(gpus > 0 && isNvidia(resource) && { env: NVIDIA_ENV }),
+              ...(gpus !== null && isNvidia(resource) && { env: NVIDIA_ENV }),
               // Requests are equal to limits where only these are given.
               resources: {
-                limits: { cpu: values.cpu, memory: values.memory, ...(gpus > 0 && { [resource]: `${gpus}` }) },
+                limits: { cpu: values.cpu, memory: values.memory, ...(gpus !== null && { [resource]: `${gpus}` }) },
               },
               volumeMounts: [{ name: "sweep", mountPath: values.mount, ...(subPath && { subPath }) }],
               // The last lines of the output say why a pod failed.

@@ -1,41 +1,62 @@
-// The shell of one task of a cluster: it begins the run `$name`, or continues it. Tasks may start again at any time, on any node.
+// The shell of a task of a cluster, which does one run of a sweep. The task may start again at any time, on any node.
 
 import { resolve } from "node:path";
 import { shellWord } from "../../core/text.ts";
 import { RUN_FILES } from "../../run/runFiles.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 
-export interface TaskOptions {
-  /** Shell text that starts axograd on the machine of the task. */
+/** What differs between clusters, as shell text. */
+export interface TaskShell {
+  /** Starts axograd on the machine of the task. */
   readonly program: string;
-  /** Shell text of `--threads`, unless the sweep has this setting; "": as many as the machine has. */
+  /** `--threads` with its value, for sweeps without this setting; "": as many as the machine has. */
   readonly threads: string;
-  /** Runs that are stated to take more memory than there is are refused. */
-  readonly memoryCheck: boolean;
+  /** Opens descriptor 3 for the output of the run; `$log` is the name of its log. */
+  readonly open: string;
+  /** Sets traps for the signals that are passed on to the process `$train`. */
+  readonly traps: string;
+  /** Names the task: "job 7 on node-3". */
+  readonly task: string;
 }
 
 /**
- * Lines for any POSIX shell. Before them, `$name` is set to the name of a run. After them, `"$@"` is the command, whose output belongs into
- * `$log`, and the working directory is that of this process, as paths in configurations are relative to it.
+ * Lines for any POSIX shell. Before them, `$name` is the name of a run. They begin it, or continue it if it has a record, wait for its end, and
+ * leave its exit code in `$code`. If it was killed without a word, its log says so: its state is then "failed", with this reason.
  */
 export function taskScript(
   folder: SweepFolder,
   states: readonly RunState[],
-  { program, threads, memoryCheck }: TaskOptions,
+  { program, threads, open, traps, task }: TaskShell,
+  memoryCheck: boolean,
 ): string {
   // A setting of the sweep takes precedence over the task's.
   const isGiven = states.some(({ run }) => "threads" in run.settings);
   const shared = isGiven || threads === "" ? "" : ` ${threads}`;
   const unchecked = memoryCheck ? "" : " --no-memory-check";
   return `sweep=${shellWord(resolve(folder.path))}
-log="$sweep/logs/$name.log"
+run="$sweep/runs/$name" log="$sweep/logs/$name.log"
 # Paths in the configuration are relative to this folder.
 cd ${shellWord(process.cwd())} || exit 2
-if [ -e "$sweep/runs/$name/${RUN_FILES.config}" ]; then
-  set -- --resume "$sweep/runs/$name"
+if [ -e "$run/${RUN_FILES.config}" ]; then
+  set -- --resume "$run"
 else
-  set -- --out "$sweep/runs/$name" --overwrite
+  set -- --out "$run" --overwrite
 fi
-set -- ${program} train "$@" --config "$sweep/configs/$name.yaml"${shared}${unchecked}
+${open}
+${program} train "$@" --config "$sweep/configs/$name.yaml"${shared}${unchecked} >&3 2>&1 3>&- &
+train=$!
+${traps}
+wait "$train"
+code=$?
+# A signal ends the wait, not the run.
+while kill -0 "$train" 2> /dev/null; do
+  wait "$train"
+  code=$?
+done
+case $code in
+  # The run has said why it ended.
+  0 | 1 | 2 | 129 | 130 | 138 | 140 | 143) ;;
+  *) echo "axograd: the process ended with exit code $code in ${task}" >&3 ;;
+esac
 `;
 }
