@@ -251,7 +251,8 @@ test("a pod that is stopped writes a checkpoint, the next one continues, and one
   const first = startPod(await manifestOf("pods", text(1_000_000)), 1, bin);
   const folder = new SweepFolder(join(dir, "sweeps/pods"));
   const metrics = join(folder.run("seed=1"), "metrics.jsonl");
-  while (!(await readFile(metrics, "utf8").catch(() => "")).includes('"event":"step"')) await setTimeout(50);
+  const hasStep = async () => (await readFile(metrics, "utf8").catch(() => "")).includes('"event":"step"');
+  while (first.child.exitCode === null && !(await hasStep())) await setTimeout(50);
   const running = await sweep("pods.yaml", "--launcher", "kubernetes", "--dry-run", ...given(...USUAL));
   assert.match(running.stdout, /\n1 run left out, as processes work on them\n.*kubernetes\.yaml: job .* of 1 run; /);
   first.child.kill("SIGTERM");
@@ -354,7 +355,7 @@ test("options that are missing, unknown, wrong or of no use are refused", async 
   for (const memory of ["4", "4g", "4GB", "500m", "0Gi", "0.0M", "-1Gi"])
     await wrong(`memory=${memory}`, /memory of a pod/);
   for (const cpu of ["0", "0.0", "0m", "two", "1.2345", "-1", ""]) await wrong(`cpu=${cpu}`, /CPUs of a pod/);
-  for (const mount of ["data", "/a:b", "/a\nb", ""]) await wrong(`mount=${mount}`, /the path of the claim/);
+  for (const mount of ["data", "/", "//", "/a:b", "/a\nb", ""]) await wrong(`mount=${mount}`, /the path of the claim/);
   for (const folder of ["/a", "..", "a/../b", "a/..", ""]) await wrong(`sub-path=${folder}`, /a folder within/);
   for (const claim of ["Work", "a_b", "-a", "a.", "a".repeat(254)])
     await wrong(`claim=${claim}`, /PersistentVolumeClaim/);
@@ -374,8 +375,9 @@ test("options that are missing, unknown, wrong or of no use are refused", async 
   }
 
   const check = (more: object, ...options: readonly string[]) => {
-    const all = { options: [...USUAL.slice(0, 2), "mount=/", ...USUAL.slice(3), ...options], parallel: null, ...more };
-    return () => checkKubernetesOptions(new SweepFolder(dir), all, true);
+    const here = [...USUAL.filter((option) => !option.startsWith("mount=")), `mount=${process.cwd()}`];
+    const all = { options: [...here, ...options], parallel: null, ...more };
+    return () => checkKubernetesOptions(new SweepFolder("sweeps/any"), all, true);
   };
   await fails(check({ ranks: 2 }), "argument", /1 with --launcher kubernetes, .*MPI Operator.*, got 2 \(--ranks\)/);
   await fails(check({ gpus: 2 }), "argument", /at most 1, .* got 2 \(--gpus\)/);

@@ -51,7 +51,7 @@ const OPTIONS: Readonly<Record<Key, OptionKind>> = {
     expected: `an image with axograd in its PATH, like registry.example/axograd:${VERSION}`,
   },
   claim: { pattern: SUBDOMAIN, expected: "the name of a PersistentVolumeClaim, on whose volume the sweep lies" },
-  mount: { pattern: /^\/[^:\p{Cc}]*$/u, expected: "the path of the claim here and in pods, like /data" },
+  mount: { pattern: /^(?!\/+$)\/[^:\p{Cc}]+$/u, expected: "the path of the claim here and in pods, like /data" },
   cpu: {
     pattern: /^(?!0*(\.0*)?m?$)(\d+(\.\d{1,3})?|\d+m)$/,
     expected: "CPUs of a pod, like 4 or 500m; a run has as many threads",
@@ -288,7 +288,8 @@ function podScript(
     open: `pipe=$(mktemp -u) && mkfifo "$pipe" || exit 1
 tee "$log" < "$pipe" &
 tee=$!
-exec 3> "$pipe"`,
+exec 3> "$pipe"
+rm "$pipe"`,
     traps: `trap 'kill -TERM "$train"' TERM`,
     task: "pod $(uname -n)",
   };
