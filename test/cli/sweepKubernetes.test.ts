@@ -34,6 +34,8 @@ const BASE = `base:
 
 const USUAL = ["image=registry.example/axograd:1", "claim=work", `mount=${dir}`, "cpu=1", "memory=2Gi"];
 
+const USUAL_JOB = { options: USUAL, parallel: null, gpus: null, ranks: null, memoryCheck: true };
+
 function given(...options: readonly string[]): string[] {
   return options.flatMap((option) => ["--kubernetes-option", option]);
 }
@@ -120,8 +122,8 @@ test("a GPU is a limit of its vendor's resource; a run has the threads of its CP
   const states = await statesOf(BASE);
   const job = (gpus: number | null, ...more: readonly string[]) => {
     const { script, manifest } = kubernetesJob(new SweepFolder(join(dir, "gpu")), states, {
+      ...USUAL_JOB,
       options: [...USUAL.filter((option) => !option.startsWith("cpu=")), ...more],
-      parallel: null,
       gpus,
     });
     const { container } = podOf(readManifest(manifest));
@@ -136,16 +138,15 @@ test("a GPU is a limit of its vendor's resource; a run has the threads of its CP
   assert.match(intel.script, / --threads 1 >&3/);
   assert.equal(Object.keys(job(null, "cpu=2").limits), ["cpu", "memory"]);
   const own = kubernetesJob(new SweepFolder(join(dir, "own")), await statesOf(`${BASE}grid:\n  threads: [2, 3]\n`), {
-    ...{ options: USUAL, parallel: null, memoryCheck: false },
+    ...USUAL_JOB,
+    memoryCheck: false,
   });
   assert.not.match(own.script.text, /--threads/);
   assert.match(own.script.text, /\.yaml" --no-memory-check >&3/);
 });
 
 test("the check of manifests refuses unknown fields, wrong types and missing parts", async () => {
-  const { manifest } = kubernetesJob(new SweepFolder(join(dir, "some")), await statesOf(BASE), {
-    ...{ options: USUAL, parallel: null },
-  });
+  const { manifest } = kubernetesJob(new SweepFolder(join(dir, "some")), await statesOf(BASE), USUAL_JOB);
   const changed = (change: (job: IJob, container: Record<string, unknown>) => void): string => {
     const job = readManifest(manifest);
     change(job, podOf(job).container as unknown as Record<string, unknown>);
@@ -194,6 +195,7 @@ testOrSkip(
   "kubectl keeps every field of the manifest",
   async () => {
     const args = given("user=1:2", "node-selector=on=on", "priority-class=low", "sub-path=a", "namespace=lab");
+    args.push("--gpus", "1");
     const job = await manifestOf("kubectl", `${BASE}seeds: 2\n`, ...args);
     // Decodes into Kubernetes' own types, and drops what they lack.
     const file = join(dir, "sweeps/kubectl/kubernetes.yaml");
@@ -302,7 +304,7 @@ test("names with any characters stay whole, and none becomes a command", async (
   const folder = new SweepFolder(path);
   await mkdir(join(path, "logs"), { recursive: true });
   const states = await statesOf(`${BASE}grid:\n  connectome: [a/b c.npz, "on"]\n`);
-  const { script, manifest } = kubernetesJob(folder, states, { options: USUAL, parallel: null });
+  const { script, manifest } = kubernetesJob(folder, states, USUAL_JOB);
   await writeFile(script.file, script.text);
   const job = readManifest(manifest);
   const { code, output } = await startPod(job, 0, bin).finished;
@@ -318,7 +320,7 @@ test("names with any characters stay whole, and none becomes a command", async (
 test("names of hosts, <job>-<index>, are short enough for any folder and the most runs", async () => {
   const states = await statesOf(BASE);
   for (const name of ["x".repeat(200), `${"x".repeat(31)}-y`, "ß∂", "-", "Ünlü", "1"]) {
-    const job = kubernetesJob(new SweepFolder(join(dir, name)), states, { options: USUAL, parallel: null });
+    const job = kubernetesJob(new SweepFolder(join(dir, name)), states, USUAL_JOB);
     assert.match(`${job.name}-99999`, /^(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
     readManifest(job.manifest);
   }
@@ -342,7 +344,11 @@ test("options that are missing, unknown, wrong or of no use are refused", async 
   await refused(/image=….*, got none/, ...launch, "--dry-run");
   await refused(/expected cpu once, got 1 and 2/, ...launch, "--dry-run", ...given(...USUAL, "cpu=2"));
   await refused(/--launcher kubernetes with it, got --launcher local/, ...given("cpu=2"));
-  await refused(/--launcher slurm with it, got --launcher kubernetes/, ...launch, "--slurm-option", "time=1");
+  const all = [...launch, "--dry-run", ...given(...USUAL)];
+  await refused(/--launcher slurm with it, got --launcher kubernetes/, ...all, "--slurm-option", "time=1");
+  await refused(/--launcher slurm with it, got --launcher kubernetes/, ...all, "--mpi", "pmix");
+  await refused(/MPI Operator.*, got 2 \(--ranks\)/, ...all, "--ranks", "2");
+  await refused(/at most 1, .* got 4 \(--gpus\)/, ...all, "--gpus", "4");
   const elsewhere = [...USUAL.filter((option) => !option.startsWith("mount=")), `mount=${dir}/sweeps/refused`];
   await refused(/holds the working directory, .*which does not hold/, ...launch, "--dry-run", ...given(...elsewhere));
   const away = [...launch, "--dry-run", ...given(...USUAL), "--out", "../away"];
@@ -376,7 +382,7 @@ test("options that are missing, unknown, wrong or of no use are refused", async 
 
   const check = (more: object, ...options: readonly string[]) => {
     const here = [...USUAL.filter((option) => !option.startsWith("mount=")), `mount=${process.cwd()}`];
-    const all = { options: [...here, ...options], parallel: null, ...more };
+    const all = { ...USUAL_JOB, options: [...here, ...options], ...more };
     return () => checkKubernetesOptions(new SweepFolder("sweeps/any"), all, true);
   };
   await fails(check({ ranks: 2 }), "argument", /1 with --launcher kubernetes, .*MPI Operator.*, got 2 \(--ranks\)/);

@@ -68,7 +68,7 @@ const OPTIONS: Readonly<Record<Key, OptionKind>> = {
   },
   "gpu-resource": {
     pattern: new RegExp(`^(?=.*/)${PREFIXED_NAME}$`),
-    expected: "the name of a device, like nvidia.com/gpu, amd.com/gpu or gpu.intel.com/i915",
+    expected: "the device of --gpus 1, like nvidia.com/gpu, amd.com/gpu or gpu.intel.com/i915",
   },
   "node-selector": {
     pattern: new RegExp(`^${PREFIXED_NAME}=(${LABEL_NAME})?$`),
@@ -113,11 +113,11 @@ export interface KubernetesOptions {
   /** Pods at a time; null: as many as the cluster starts. */
   readonly parallel: number | null;
   /** GPUs of a pod; null: none. */
-  readonly gpus?: number | null;
+  readonly gpus: number | null;
   /** Processes of a run; null: one. */
-  readonly ranks?: number | null;
-  /** Default true: runs that are stated to take more memory than there is are refused. */
-  readonly memoryCheck?: boolean;
+  readonly ranks: number | null;
+  /** Runs that are stated to take more memory than there is are refused. */
+  readonly memoryCheck: boolean;
 }
 
 /** Splits and checks `key=value`. */
@@ -174,7 +174,7 @@ function valuesOf(options: readonly string[]): Values {
  */
 export function checkKubernetesOptions(
   folder: SweepFolder,
-  { options, gpus = null, ranks = null }: KubernetesOptions,
+  { options, gpus, ranks }: KubernetesOptions,
   dryRun: boolean,
 ): void {
   if (!dryRun) {
@@ -280,7 +280,7 @@ function podScript(
   folder: SweepFolder,
   states: readonly RunState[],
   { cpu }: Values,
-  { memoryCheck = true }: KubernetesOptions,
+  { memoryCheck }: KubernetesOptions,
 ): string {
   const shell: TaskShell = {
     program: "axograd",
@@ -322,7 +322,7 @@ interface JobParts {
 function jobOf(
   { name, slug, folder, script, runs }: JobParts,
   values: Values,
-  { parallel, gpus = null }: KubernetesOptions,
+  { parallel, gpus }: KubernetesOptions,
 ): IJob {
   const labels = {
     "app.kubernetes.io/name": "axograd",

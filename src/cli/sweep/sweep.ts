@@ -4,7 +4,7 @@ import { basename, extname, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
-import { plural, shellWord } from "../../core/text.ts";
+import { plural, quoteText, shellWord } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../../run/configLayers.ts";
@@ -24,7 +24,9 @@ import {
 } from "./kubernetes.ts";
 import { isDone, type LocalOptions, launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
-import { queuedRuns, type SlurmOptions, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
+import { mpiType, SweepJobs } from "./slurm.ts";
+import { parseSlurmOption, requestedOf, type SlurmOptions } from "./slurmOptions.ts";
+import { scriptFile } from "./slurmScript.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
@@ -32,14 +34,18 @@ import { type RunState, SweepFolder } from "./sweepFolder.ts";
 const MOST_TOLD = 20;
 
 const LAUNCHERS = ["local", "slurm", "kubernetes"] as const;
+type Launcher = (typeof LAUNCHERS)[number];
 
 /** Options of the commands that train many networks. */
 export interface GivenSweepOptions {
-  readonly launcher: (typeof LAUNCHERS)[number];
+  readonly launcher: Launcher;
   readonly parallel?: number;
   readonly out?: string;
   readonly slurmOption?: readonly string[];
   readonly kubernetesOption?: readonly string[];
+  readonly ranks?: number;
+  readonly gpus?: number;
+  readonly mpi?: string;
   readonly dryRun?: boolean;
   readonly takeOver?: boolean;
   readonly memoryCheck?: boolean;
@@ -64,7 +70,7 @@ finished runs and continues interrupted and failed ones. A failed run does not s
 Examples:
   npx axograd sweep lr.yaml --dry-run              what would be run
   npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
-  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
+  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --gpus 1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
   npx axograd sweep lr.yaml --launcher kubernetes --dry-run --kubernetes-option image=registry.example/axograd:${VERSION} \\
       --kubernetes-option claim=work --kubernetes-option mount=/data --kubernetes-option cpu=4 --kubernetes-option memory=8Gi
@@ -74,8 +80,13 @@ Examples:
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
 
 If another process works on a run, the sweep waits for it, and continues the run if that process stops. A second command on the same folder
-is refused while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its
-time limit (exit code 138); a requeued job continues from there at once, on any node.
+is refused while the first one runs.
+
+With --launcher slurm the command ends once the runs are submitted. Repeating it is always safe: runs in Slurm's queue are not submitted again,
+runs of dead nodes and cancelled jobs continue from their last checkpoint, and once all are finished it shows the results. Two minutes before
+its time limit a run writes a checkpoint and its job begins again (--slurm-option no-requeue: it ends; --slurm-option signal=B:USR1@300: five
+minutes before). --ranks 4 starts each run as four processes by srun, which share its batches; --gpus 4 gives each of four a GPU. For nodes and
+cores: --slurm-option nodes=4 --slurm-option cpus-per-task=16. More runs than a job array holds become several arrays.
 
 On Kubernetes, the working directory and DIR lie on a volume that machines share, at the same path here and in pods. The command writes the
 manifest and talks to no server. An evicted pod writes a checkpoint, and its run goes on in another pod; wrong input is not tried again. Keys of
@@ -107,6 +118,12 @@ export function register(program: Command): void {
     });
 }
 
+/** A plugin of `srun --mpi`. */
+function mpiName(text: string): string {
+  if (/^\w+$/.test(text)) return text;
+  throw new ArgumentError("command line", "--mpi", "a name that srun --mpi=list shows, like pmix", quoteText(text));
+}
+
 /** Declares the options for starting runs. */
 export function addSweepOptions(command: Command): Command {
   const gather =
@@ -123,12 +140,27 @@ export function addSweepOptions(command: Command): Command {
       "local",
     )
     .option("--parallel <n>", "runs at a time (default: local 1, else no limit)", wholeNumber("--parallel", 1))
-    .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather(slurmOption))
+    .option(
+      "--slurm-option <key=value>",
+      "an option of sbatch, like time=02:00:00 or p=gpu; may be repeated",
+      gather(parseSlurmOption),
+    )
     .option(
       "--kubernetes-option <key=value>",
       `one of ${KUBERNETES_KEYS.join(", ")}; may be repeated`,
       gather(kubernetesOption),
     )
+    .option(
+      "--ranks <n>",
+      "with slurm: processes of each run, which share its batches by MPI",
+      wholeNumber("--ranks", 1),
+    )
+    .option(
+      "--gpus <n>",
+      "with slurm or kubernetes: GPUs of each run, one per process (default of --ranks)",
+      wholeNumber("--gpus", 1),
+    )
+    .option("--mpi <type>", "with --ranks: how srun starts MPI programs (default: pmix, else pmi2)", mpiName)
     .option(
       "--dry-run",
       "only print what would be run; with slurm or kubernetes, write script or manifest without submitting it",
@@ -157,23 +189,16 @@ export async function runSweep(
   const {
     launcher,
     parallel = null,
-    slurmOption: options = [],
-    kubernetesOption: kubernetesOptions = [],
     dryRun = false,
     json = false,
     quiet = false,
     takeOver = false,
     memoryCheck = true,
   } = given;
-  if (launcher !== "slurm" && options.length > 0) {
-    throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", `--launcher ${launcher}`);
-  }
-  if (launcher !== "kubernetes" && kubernetesOptions.length > 0) {
-    throw new ArgumentError("sweep", "--kubernetes-option", "--launcher kubernetes with it", `--launcher ${launcher}`);
-  }
   const folder = new SweepFolder(path);
-  const job = { options: kubernetesOptions, parallel, memoryCheck };
+  const job = kubernetesOptionsOf(given);
   if (launcher === "kubernetes") checkKubernetesOptions(folder, job, dryRun);
+  const slurm = slurmOptionsOf(given);
   const console = new Console({ json, quiet });
   await folder.check();
   if (dryRun && launcher === "local") {
@@ -187,13 +212,16 @@ export async function runSweep(
   const lockOptions = { takeOver, onWait: (text: string) => console.status(`${text}; --take-over does not wait`) };
   const lock = await RunLock.take(folder.path, lockOptions);
   try {
+    // Before the states: a run that leaves the queue then has its result.
+    const jobs = await SweepJobs.open(folder);
+    if (launcher !== "slurm") jobs.assertNoneQueued();
     const states = await checkedStates(folder, await folder.settledStates(runs, lockOptions));
     const due = states.filter((state) => !isDone(state));
     console.info(overview(folder, states));
     await begin(states);
     await folder.create(runs);
     if (launcher === "slurm") {
-      await launchOnCluster(folder, due, { options, parallel, memoryCheck }, dryRun);
+      await launchOnCluster(jobs, runs, due, { slurm, dryRun, json });
       return 0;
     }
     if (launcher === "kubernetes") {
@@ -243,19 +271,63 @@ async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise
   }
 }
 
+/** @throws {ArgumentError} options that contradict each other, or have no effect with the launcher */
+function slurmOptionsOf(given: Omit<GivenSweepOptions, "out">): SlurmOptions {
+  const { launcher, slurmOption: options = [], ranks = null, gpus = null, mpi = null } = given;
+  if (launcher !== "slurm") {
+    if (options.length > 0) throw needs("slurm", "--slurm-option", launcher);
+    if (mpi !== null) throw needs("slurm", "--mpi", launcher);
+  }
+  if (launcher === "local") {
+    const hint = "; on one machine, mpirun -n 4 npx axograd sweep … gives each of four ranks its share of the runs";
+    if (ranks !== null) throw needs("slurm", "--ranks", launcher, hint);
+    if (gpus !== null) throw needs("slurm", "--gpus", launcher, hint);
+  }
+  const { parallel = null, memoryCheck = true } = given;
+  const slurm = { options, ranks, gpus, mpi, parallel, memoryCheck };
+  if (requestedOf(slurm).ranks === 1 && mpi !== null) {
+    throw new ArgumentError("sweep", "--mpi", "--ranks of at least 2 with it", "runs of one process");
+  }
+  return slurm;
+}
+
+/** @throws {ArgumentError} options that have no effect with the launcher */
+function kubernetesOptionsOf(given: Omit<GivenSweepOptions, "out">): KubernetesOptions {
+  const { launcher, kubernetesOption: options = [], ranks = null, gpus = null } = given;
+  if (launcher !== "kubernetes" && options.length > 0) throw needs("kubernetes", "--kubernetes-option", launcher);
+  const { parallel = null, memoryCheck = true } = given;
+  return { options, ranks, gpus, parallel, memoryCheck };
+}
+
+function needs(launcher: Launcher, option: string, got: Launcher, hint = ""): ArgumentError {
+  return new ArgumentError("sweep", option, `--launcher ${launcher} with it`, `--launcher ${got}${hint}`);
+}
+
+/** Submits what is neither in Slurm's queue nor running; collects the results once nothing is left to do. */
 async function launchOnCluster(
-  folder: SweepFolder,
+  jobs: SweepJobs,
+  runs: readonly PlannedRun[],
   due: readonly RunState[],
-  options: SlurmOptions,
-  dryRun: boolean,
+  { slurm, dryRun, json }: { readonly slurm: SlurmOptions; readonly dryRun: boolean; readonly json: boolean },
 ): Promise<void> {
-  const queued = await queuedRuns(folder);
+  const say = (text: string): void => {
+    if (!json) writeLine(text);
+  };
+  const { folder, queued } = jobs;
   const free = due.filter(({ run, status }) => status !== "running" && !queued.has(run.name));
-  if (queued.size > 0) writeLine(`${queued.size} of the runs are in Slurm's queue already`);
-  if (free.length === 0) return;
-  const script = await writeSlurmScript(folder, free, options);
-  writeLine(`${script}: ${free.length} tasks`);
-  if (!dryRun) writeLine(await submit(script, folder, free));
+  if (queued.size > 0) say(`${plural(queued.size, "run")} in Slurm's queue already`);
+  const options =
+    free.length > 0 && requestedOf(slurm).ranks > 1 ? { ...slurm, mpi: slurm.mpi ?? (await mpiType()) } : slurm;
+  const script = free.length > 0 ? scriptFile(folder) : null;
+  if (script !== null) say(`${script}: ${plural(free.length, "task")}`);
+  if (script !== null && dryRun) await jobs.prepare(free, options);
+  const submitted = script === null || dryRun ? [] : await jobs.submit(free, options);
+  for (const { job, name, runs } of submitted) say(`submitted job ${job ?? name}: ${plural(runs.length, "run")}`);
+  const queue = { script, submitted, queued: [...queued] };
+  if (json) {
+    if (dryRun) writeJson({ folder: folder.path, runs: due.map(planned), slurm: queue });
+    else writeJson({ ...(await collect(folder, runs)), slurm: queue });
+  } else if (due.length === 0 && !dryRun) printResults(await collect(folder, runs), { json });
 }
 
 /** @returns the manifest; null: nothing is left to submit */

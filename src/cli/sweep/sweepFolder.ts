@@ -47,6 +47,8 @@ const RECORD = "sweep.json";
 const ERROR_LENGTH = 4000;
 /** Longest record: 100,000 runs with some settings each. */
 const RECORD_BYTES = 1 << 28;
+/** Runs whose files are read at the same time. */
+const TOGETHER = 256;
 /** Folders of a sweep. */
 const FOLDERS = ["configs", "logs", "runs"] as const;
 
@@ -125,7 +127,10 @@ export class SweepFolder {
 
   async states(runs: readonly PlannedRun[]): Promise<RunState[]> {
     const states: RunState[] = [];
-    for (const run of runs) states.push(await this.state(run));
+    // Some at a time: Slurm is asked once for all of them.
+    for (let k = 0; k < runs.length; k += TOGETHER) {
+      states.push(...(await Promise.all(runs.slice(k, k + TOGETHER).map((run) => this.state(run)))));
+    }
     return states;
   }
 
