@@ -140,6 +140,10 @@ async function runControls(given: GivenOptions): Promise<number> {
   if (isTaskName(data) && TASK_SETS[data]!.isAboutNetwork) {
     console.warn(`each network makes its own samples of ${data}: pairs share the seed, but not the samples`);
   }
+  if (given.launcher === "slurm" && given.out === undefined) {
+    // The default name has the time: the same command would submit everything again.
+    throw new ArgumentError("controls", "--out", "a folder with --launcher slurm", "nothing");
+  }
   const folder = given.out ?? defaultRunPath("controls");
   return runSweep(runs, folder, given, async (states) => {
     const nBegun = states.filter(({ begun }) => begun).length;

@@ -387,7 +387,7 @@ test("a job array has a task per run, and each task starts its run or continues 
   const dry = await sweep("array.yaml", "--launcher", "slurm", "--dry-run", ...options);
   assert.is(dry.code, 0, dry.stderr);
   const script = await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8");
-  assert.match(script, "#SBATCH --job-name=axograd-array\n#SBATCH --array=0-1%1\n");
+  assert.match(script, /^#SBATCH --job-name=axograd-array-[0-9a-f]{8}\n#SBATCH --array=0-1%1\n/m);
   assert.match(script, "#SBATCH --time=02:00:00\n#SBATCH --exclusive\n");
 
   // Stands in for Slurm: runs the tasks one after another.

@@ -290,6 +290,8 @@ tee "$log" < "$pipe" &
 tee=$!
 exec 3> "$pipe"
 rm "$pipe"`,
+    close: `exec 3>&-
+wait "$tee"`,
     traps: `trap 'kill -TERM "$train"' TERM`,
     task: "pod $(uname -n)",
   };
@@ -299,9 +301,7 @@ name=$(sed -n "$((\${JOB_COMPLETION_INDEX:?} + 1))p" << 'END'
 ${states.map(({ run }) => `${run.name}\n`).join("")}END
 )
 [ -n "$name" ] || exit 2
-${taskScript(folder, states, shell, memoryCheck)}exec 3>&-
-wait "$tee"
-exit "$code"
+${taskScript(folder, states, shell, memoryCheck)}exit "$code"
 `;
 }
 

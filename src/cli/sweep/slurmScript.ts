@@ -96,9 +96,11 @@ while kill -0 "$train" 2> /dev/null; do
   code=$?
 done
 case $code in
-  # The run has said why it ended.
-  0 | 1 | 2 | 129 | 130 | 138 | 140 | 143) ;;
-  *) echo "axograd: the process ended with exit code $code in job \${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID on $(hostname)" >> "$log" ;;
+  0 | 129 | 130 | 138 | 140 | 143) ;;
+  *) # A run that was killed has not said so.
+    grep -v '^axograd: warning: ' "$log" | grep -q '^axograd: ' ||
+      echo "axograd: the process ended with exit code $code in job \${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID on $(hostname)" >> "$log"
+    ;;
 esac
 ${requeues ? requeue : ""}exit "$code"
 `;

@@ -212,6 +212,7 @@ export async function runSweep(
   const lockOptions = { takeOver, onWait: (text: string) => console.status(`${text}; --take-over does not wait`) };
   const lock = await RunLock.take(folder.path, lockOptions);
   try {
+    await folder.check(true);
     // Before the states: a run that leaves the queue then has its result.
     const jobs = await SweepJobs.open(folder);
     if (launcher !== "slurm") jobs.assertNoneQueued();

@@ -13,6 +13,8 @@ export interface TaskShell {
   readonly threads: string;
   /** Opens descriptor 3 for the output of the run; `$log` is the name of its log. */
   readonly open: string;
+  /** Closes descriptor 3, and waits until all output is in the log. */
+  readonly close: string;
   /** Sets traps for the signals that are passed on to the process `$train`. */
   readonly traps: string;
   /** Names the task: "job 7 on node-3". */
@@ -26,7 +28,7 @@ export interface TaskShell {
 export function taskScript(
   folder: SweepFolder,
   states: readonly RunState[],
-  { program, threads, open, traps, task }: TaskShell,
+  { program, threads, open, close, traps, task }: TaskShell,
   memoryCheck: boolean,
 ): string {
   // A setting of the sweep takes precedence over the task's.
@@ -53,10 +55,13 @@ while kill -0 "$train" 2> /dev/null; do
   wait "$train"
   code=$?
 done
+${close}
 case $code in
-  # The run has said why it ended.
-  0 | 1 | 2 | 129 | 130 | 138 | 140 | 143) ;;
-  *) echo "axograd: the process ended with exit code $code in ${task}" >&3 ;;
+  0 | 129 | 130 | 138 | 140 | 143) ;;
+  *) # A run that was killed has not said so.
+    grep -v '^axograd: warning: ' "$log" | grep -q '^axograd: ' ||
+      echo "axograd: the process ended with exit code $code in ${task}" | tee -a "$log"
+    ;;
 esac
 `;
 }
