@@ -73,9 +73,9 @@ export async function readYaml(file: string, kind: string): Promise<YamlFile> {
   return { file, data, where };
 }
 
-/** Settings as YAML for `readYaml`; as JSON if they contain a character that `stringify` should escape and does not. */
-export function yamlText(data: Readonly<Record<string, unknown>>): string {
-  const text = stringify(data);
+/** Data as YAML, for `readYaml`; as JSON if they contain a character that `stringify` should escape and does not. */
+export function yamlText(data: Readonly<Record<string, unknown>>, version: "1.1" | "1.2" = "1.2"): string {
+  const text = stringify(data, { version });
   return UNPRINTABLE.test(text) ? `${jsonText(data, 2)}\n` : text;
 }
 

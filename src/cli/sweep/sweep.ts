@@ -4,7 +4,8 @@ import { basename, extname, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
-import { plural, quoteText } from "../../core/text.ts";
+import { plural, quoteText, shellWord } from "../../core/text.ts";
+import { VERSION } from "../../core/version.ts";
 import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../../run/configLayers.ts";
 import { readBegun } from "../../run/runStart.ts";
@@ -13,6 +14,14 @@ import { Interruption } from "../interruption.ts";
 import { RunLock } from "../runLock.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
+import {
+  checkKubernetesOptions,
+  KUBERNETES_HELP,
+  KUBERNETES_KEYS,
+  type KubernetesOptions,
+  kubernetesOption,
+  writeKubernetesJob,
+} from "./kubernetes.ts";
 import { isDone, type LocalOptions, launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { mpiType, SweepJobs } from "./slurm.ts";
@@ -24,14 +33,16 @@ import { type RunState, SweepFolder } from "./sweepFolder.ts";
 /** Failed runs that an error names. */
 const MOST_TOLD = 20;
 
-const LAUNCHERS = ["local", "slurm"] as const;
+const LAUNCHERS = ["local", "slurm", "kubernetes"] as const;
+type Launcher = (typeof LAUNCHERS)[number];
 
 /** Options of the commands that train many networks. */
 export interface GivenSweepOptions {
-  readonly launcher: (typeof LAUNCHERS)[number];
+  readonly launcher: Launcher;
   readonly parallel?: number;
   readonly out?: string;
   readonly slurmOption?: readonly string[];
+  readonly kubernetesOption?: readonly string[];
   readonly ranks?: number;
   readonly gpus?: number;
   readonly mpi?: string;
@@ -61,6 +72,9 @@ Examples:
   npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
   npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --gpus 1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
+  npx axograd sweep lr.yaml --launcher kubernetes --dry-run --kubernetes-option image=registry.example/axograd:${VERSION} \\
+      --kubernetes-option claim=work --kubernetes-option mount=/data --kubernetes-option cpu=4 --kubernetes-option memory=8Gi
+                                                   an Indexed Job, one index per run: the manifest DIR/kubernetes.yaml for kubectl apply -f
   npx axograd collect sweeps/lr                    results so far
 
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
@@ -73,6 +87,11 @@ runs of dead nodes and cancelled jobs continue from their last checkpoint, and o
 its time limit a run writes a checkpoint and its job begins again (--slurm-option no-requeue: it ends; --slurm-option signal=B:USR1@300: five
 minutes before). --ranks 4 starts each run as four processes by srun, which share its batches; --gpus 4 gives each of four a GPU. For nodes and
 cores: --slurm-option nodes=4 --slurm-option cpus-per-task=16. More runs than a job array holds become several arrays.
+
+On Kubernetes, the working directory and DIR lie on a volume that machines share, at the same path here and in pods. The command writes the
+manifest and talks to no server. An evicted pod writes a checkpoint, and its run goes on in another pod; wrong input is not tried again. Keys of
+--kubernetes-option (for more, edit the manifest, or lay a kustomization over it):
+${KUBERNETES_HELP}
 
 Exit codes: 0 all runs finished (or were submitted); 1 some did not; 2 wrong input, or a folder in use by another process; 128 + n
 stopped by signal n.
@@ -107,19 +126,30 @@ function mpiName(text: string): string {
 
 /** Declares the options for starting runs. */
 export function addSweepOptions(command: Command): Command {
-  const gather = (text: string, earlier: readonly string[] = []): readonly string[] => {
-    parseSlurmOption(text);
-    return [...earlier, text];
-  };
+  const gather =
+    (check: (text: string) => unknown) =>
+    (text: string, earlier: readonly string[] = []): readonly string[] => {
+      check(text);
+      return [...earlier, text];
+    };
   return command
     .option(
       "--launcher <name>",
-      "local: processes on this machine; slurm: a job array",
+      "local: processes on this machine; slurm: a job array; kubernetes: the manifest of an Indexed Job",
       oneOf("--launcher", LAUNCHERS),
       "local",
     )
-    .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
-    .option("--slurm-option <key=value>", "an option of sbatch, like time=02:00:00 or p=gpu; may be repeated", gather)
+    .option("--parallel <n>", "runs at a time (default: local 1, else no limit)", wholeNumber("--parallel", 1))
+    .option(
+      "--slurm-option <key=value>",
+      "an option of sbatch, like time=02:00:00 or p=gpu; may be repeated",
+      gather(parseSlurmOption),
+    )
+    .option(
+      "--kubernetes-option <key=value>",
+      `one of ${KUBERNETES_KEYS.join(", ")}; may be repeated`,
+      gather(kubernetesOption),
+    )
     .option(
       "--ranks <n>",
       "with slurm: processes of each run, which share its batches by MPI",
@@ -127,11 +157,14 @@ export function addSweepOptions(command: Command): Command {
     )
     .option(
       "--gpus <n>",
-      "with slurm: GPUs of each run, one per process (default of --ranks)",
+      "with slurm or kubernetes: GPUs of each run, one per process (default of --ranks)",
       wholeNumber("--gpus", 1),
     )
     .option("--mpi <type>", "with --ranks: how srun starts MPI programs (default: pmix, else pmi2)", mpiName)
-    .option("--dry-run", "only print what would be run; with slurm, write the script without submitting it")
+    .option(
+      "--dry-run",
+      "only print what would be run; with slurm or kubernetes, write script or manifest without submitting it",
+    )
     .option(
       "--take-over",
       "do not wait for a sign of life from processes on other machines that worked here: they must have ended",
@@ -162,8 +195,10 @@ export async function runSweep(
     takeOver = false,
     memoryCheck = true,
   } = given;
-  const slurm = slurmOptionsOf(given);
   const folder = new SweepFolder(path);
+  const job = kubernetesOptionsOf(given);
+  if (launcher === "kubernetes") checkKubernetesOptions(folder, job, dryRun);
+  const slurm = slurmOptionsOf(given);
   const console = new Console({ json, quiet });
   await folder.check();
   if (dryRun && launcher === "local") {
@@ -180,7 +215,7 @@ export async function runSweep(
     await folder.check(true);
     // Before the states: a run that leaves the queue then has its result.
     const jobs = await SweepJobs.open(folder, launcher === "slurm");
-    if (launcher === "local") jobs.assertNoneQueued();
+    if (launcher !== "slurm") jobs.assertNoneQueued();
     const states = await checkedStates(folder, await folder.settledStates(runs, lockOptions));
     const due = states.filter((state) => !isDone(state));
     console.info(overview(folder, states));
@@ -188,6 +223,11 @@ export async function runSweep(
     await folder.create(runs);
     if (launcher === "slurm") {
       await launchOnCluster(jobs, runs, due, { slurm, dryRun, json });
+      return 0;
+    }
+    if (launcher === "kubernetes") {
+      const manifest = await writeJob(folder, due, job, console);
+      if (json) writeJson({ folder: folder.path, manifest, runs: states.map(planned) });
       return 0;
     }
     return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, memoryCheck, console }, async () => {
@@ -235,12 +275,14 @@ async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise
 /** @throws {ArgumentError} options that contradict each other, or have no effect with the launcher */
 function slurmOptionsOf(given: Omit<GivenSweepOptions, "out">): SlurmOptions {
   const { launcher, slurmOption: options = [], ranks = null, gpus = null, mpi = null } = given;
+  if (launcher !== "slurm") {
+    if (options.length > 0) throw needs("slurm", "--slurm-option", launcher);
+    if (mpi !== null) throw needs("slurm", "--mpi", launcher);
+  }
   if (launcher === "local") {
     const hint = "; on one machine, mpirun -n 4 npx axograd sweep … gives each of four ranks its share of the runs";
-    if (options.length > 0) throw needsSlurm("--slurm-option");
-    if (mpi !== null) throw needsSlurm("--mpi");
-    if (ranks !== null) throw needsSlurm("--ranks", hint);
-    if (gpus !== null) throw needsSlurm("--gpus", hint);
+    if (ranks !== null) throw needs("slurm", "--ranks", launcher, hint);
+    if (gpus !== null) throw needs("slurm", "--gpus", launcher, hint);
   }
   const { parallel = null, memoryCheck = true } = given;
   const slurm = { options, ranks, gpus, mpi, parallel, memoryCheck };
@@ -250,8 +292,16 @@ function slurmOptionsOf(given: Omit<GivenSweepOptions, "out">): SlurmOptions {
   return slurm;
 }
 
-function needsSlurm(option: string, hint = ""): ArgumentError {
-  return new ArgumentError("sweep", option, "--launcher slurm with it", `--launcher local${hint}`);
+/** @throws {ArgumentError} options that have no effect with the launcher */
+function kubernetesOptionsOf(given: Omit<GivenSweepOptions, "out">): KubernetesOptions {
+  const { launcher, kubernetesOption: options = [], ranks = null, gpus = null } = given;
+  if (launcher !== "kubernetes" && options.length > 0) throw needs("kubernetes", "--kubernetes-option", launcher);
+  const { parallel = null, memoryCheck = true } = given;
+  return { options, ranks, gpus, parallel, memoryCheck };
+}
+
+function needs(launcher: Launcher, option: string, got: Launcher, hint = ""): ArgumentError {
+  return new ArgumentError("sweep", option, `--launcher ${launcher} with it`, `--launcher ${got}${hint}`);
 }
 
 /** Submits what is neither in Slurm's queue nor running; collects the results once nothing is left to do. */
@@ -279,6 +329,25 @@ async function launchOnCluster(
     if (dryRun) writeJson({ folder: folder.path, runs: due.map(planned), slurm: queue });
     else writeJson({ ...(await collect(folder, runs)), slurm: queue });
   } else if (due.length === 0 && !dryRun) printResults(await collect(folder, runs), { json });
+}
+
+/** @returns the manifest; null: nothing is left to submit */
+async function writeJob(
+  folder: SweepFolder,
+  due: readonly RunState[],
+  options: KubernetesOptions,
+  console: Console,
+): Promise<string | null> {
+  const free = due.filter(({ status }) => status !== "running");
+  const nRunning = due.length - free.length;
+  if (nRunning > 0) console.result(`${plural(nRunning, "run")} left out, as processes work on them`);
+  const job = await writeKubernetesJob(folder, free, options);
+  if (job === null) console.result("no manifest: nothing is left to submit");
+  else {
+    const submit = `submit it with: kubectl apply -f ${shellWord(job.file)}`;
+    console.result(`${job.file}: job ${job.name} of ${plural(free.length, "run")}; ${submit}`);
+  }
+  return job?.file ?? null;
 }
 
 /** A run that is not finished, and the reason. */
