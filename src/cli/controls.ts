@@ -10,6 +10,7 @@ import { layer, ownSettings, resolveConfig, type Settings } from "../run/configL
 import { isTaskName, type Key, optionName } from "../run/configOptions.ts";
 import { Console, writeJson, writeLine } from "./console.ts";
 import { refuseExisting } from "./outputFile.ts";
+import { inRanks } from "./ranks.ts";
 import { defaultRunPath } from "./runFolder.ts";
 import { type Arm, controlName, controlsOf, controlTexts, keysOf, REAL, USUAL_CONTROLS } from "./study/arms.ts";
 import { type Design, SPLITS, USUAL_ALPHA } from "./study/design.ts";
@@ -24,6 +25,7 @@ import {
 import { readStudy, reconciled, writeStudy } from "./study/study.ts";
 import { collect, printResults } from "./sweep/collect.ts";
 import { type PlannedRun, planRuns } from "./sweep/plan.ts";
+import { divided, type Ranks } from "./sweep/divided.ts";
 import { collectResults, type Measure } from "./sweep/results.ts";
 import { addSweepOptions, type GivenSweepOptions, runSweep } from "./sweep/sweep.ts";
 import { SweepFolder } from "./sweep/sweepFolder.ts";
@@ -111,11 +113,14 @@ export function register(program: Command): void {
   addSweepOptions(command.option("--out <dir>", "folder of the runs (default: runs/<time>-controls)", path("--out")))
     .addHelpText("after", HELP)
     .action(async (given: GivenOptions) => {
-      process.exitCode = await (given.analyse === undefined ? runControls(given) : analyse(given.analyse, given));
+      const { analyse: path } = given;
+      process.exitCode = await inRanks(given, (communicator) =>
+        divided(communicator, (ranks) => (path === undefined ? runControls(ranks, given) : analyse(path, given))),
+      );
     });
 }
 
-async function runControls(given: GivenOptions): Promise<number> {
+async function runControls(ranks: Ranks, given: GivenOptions): Promise<number> {
   const { writeProtocol: planned, protocol: file, deviate = null, json = false, quiet = false } = given;
   if (planned !== undefined && file !== undefined) {
     throw new ArgumentError("controls", "--write-protocol", "either a protocol to write or one to follow", "both");
@@ -141,7 +146,7 @@ async function runControls(given: GivenOptions): Promise<number> {
     console.warn(`each network makes its own samples of ${data}: pairs share the seed, but not the samples`);
   }
   const folder = given.out ?? defaultRunPath("controls");
-  return runSweep(runs, folder, given, async (states) => {
+  return runSweep(ranks, runs, folder, given, async (states) => {
     const nBegun = states.filter(({ begun }) => begun).length;
     const now = { design: actual.design, protocol, actual, reason: deviate };
     const earlier = await readStudy(folder);

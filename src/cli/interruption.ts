@@ -2,6 +2,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EngineError } from "../core/errors.ts";
+import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { writeError } from "../io/durable.ts";
 import type { Console } from "./console.ts";
 import { catchSignals, exitCodeOf, type StopSignal } from "./signals.ts";
@@ -37,21 +38,26 @@ function outcomeOf(name: "stdout" | "stderr", error: NodeJS.ErrnoException): "SI
   return error.code === "EPIPE" ? "SIGPIPE" : writeError(name, error);
 }
 
-/** The first request aborts `signal`; a second signal ends the process at once. */
+/** The first request aborts `signal`; a second signal ends the process at once. A request to one of several processes is one to all of them. */
 export class Interruption {
+  readonly #communicator: Communicator;
   readonly #controller = new AbortController();
   readonly #giveBack: () => void;
-  #cause: StopSignal | null = null;
+  /** To this process. */
+  #request: StopSignal | null = null;
+  /** To any of the processes. */
+  #agreed: StopSignal | null = null;
   #failure: EngineError | null = null;
 
-  constructor() {
+  constructor(communicator: Communicator = SOLO) {
+    this.#communicator = communicator;
     this.#giveBack = catchSignals((name) => this.#stop(name));
     for (const [name, stream] of STREAMS) {
       stream.off("error", ENDINGS[name]);
       stream.on("error", (error: NodeJS.ErrnoException) => {
         const outcome = outcomeOf(name, error);
         if (outcome === null) return;
-        if (outcome === "SIGPIPE") this.#cause ??= outcome;
+        if (outcome === "SIGPIPE") this.#request ??= outcome;
         else this.#failure ??= outcome;
         this.#controller.abort();
       });
@@ -62,9 +68,22 @@ export class Interruption {
     return this.#controller.signal;
   }
 
+  /**
+   * Whether any of the processes was asked to stop, or cannot write its output, by now: all get the same answer, and the same `cause`. Each
+   * of them must ask. Afterwards `signal` is aborted on all.
+   */
+  async isAgreed(): Promise<boolean> {
+    const own = { request: this.#request, isStopped: this.signal.aborted };
+    const all = await this.#communicator.exchange(own);
+    this.#agreed ??= all.find(({ request }) => request !== null)?.request ?? null;
+    const isStopped = all.some((one) => one.isStopped);
+    if (isStopped) this.#controller.abort();
+    return isStopped;
+  }
+
   /** The signal that asked to stop; null: none so far. */
   get cause(): StopSignal | null {
-    return this.#cause;
+    return this.#agreed ?? this.#request;
   }
 
   /** Why output can no longer be written; null: it can. */
@@ -74,7 +93,7 @@ export class Interruption {
 
   /** The exit code of the process: that of the signal, or `otherwise`. */
   exitCode(otherwise: number): number {
-    return this.#cause ? exitCodeOf(this.#cause) : otherwise;
+    return this.cause ? exitCodeOf(this.cause) : otherwise;
   }
 
   /** Restores the default signal handlers. Closed streams stay tolerated. */
@@ -83,8 +102,8 @@ export class Interruption {
   }
 
   #stop(name: StopSignal): void {
-    if (this.#cause) process.exit(exitCodeOf(name));
-    this.#cause = name;
+    if (this.#request) process.exit(exitCodeOf(name));
+    this.#request = name;
     this.#controller.abort();
   }
 }

@@ -28,6 +28,7 @@ import { register as registerImport } from "./import.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { exitOnClosedPipe } from "./interruption.ts";
+import { RanksError, refuseRanks, speaksForAll } from "./launchGuard.ts";
 import { register as registerPredict } from "./predict.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerRewire } from "./rewire.ts";
@@ -45,7 +46,7 @@ const EXIT_USAGE = 2;
 class UsageError extends EngineError {}
 
 /** Errors of the input, not of a run. */
-const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
+const INPUT_ERRORS = [UsageError, RanksError, ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
 
 /** Each adds itself to the program and leaves an exit code other than 0 in `process.exitCode`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
@@ -77,17 +78,21 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 
 /** Runs the command of the words after `axograd`; leaves its exit code in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
+  const speaks = speaksForAll(process.env);
   const program = new Command("axograd")
     .description("Trains neural networks wired by a connectome.")
     .version(VERSION, "--version", "print the version")
     .exitOverride()
-    .configureOutput({ outputError: () => {} });
+    .configureOutput({ outputError: () => {}, ...(!speaks && { writeOut: () => {}, writeErr: () => {} }) })
+    .hook("preAction", (_, command) => refuseRanks(command.name(), process.env));
   for (const register of COMMANDS) register(program);
   exitOnClosedPipe();
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
+    // A launcher ends all ranks once one has failed, so those that have nothing to say do not fail.
+    if (!speaks && (error instanceof CommanderError || error instanceof RanksError)) return;
     const shaped = error instanceof CommanderError ? usageError(error, program, args) : error;
     new Console({ json: args.includes("--json"), quiet: false }).error(shaped);
     process.exitCode = INPUT_ERRORS.some((kind) => shaped instanceof kind) ? EXIT_USAGE : EXIT_FAILURE;

@@ -9,11 +9,13 @@ import { resumedConfig } from "../../run/configLayers.ts";
 import { readBegun } from "../../run/runStart.ts";
 import { Console, writeJson, writeLine } from "../console.ts";
 import { Interruption } from "../interruption.ts";
+import { inRanks } from "../ranks.ts";
 import { RunLock } from "../runLock.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
-import { isDone, type LocalOptions, launchLocally } from "./local.ts";
+import { type Here, isDone, type RunOptions } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
+import { divided, type Ranks } from "./divided.ts";
 import { queuedRuns, type SlurmOptions, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
@@ -83,8 +85,12 @@ export function register(program: Command): void {
   addSweepOptions(command)
     .addHelpText("after", HELP)
     .action(async (file: string, given: GivenSweepOptions & { readonly maxRuns: number }) => {
-      const runs = planRuns(await readSweepFile(file, given.maxRuns));
-      process.exitCode = await runSweep(runs, given.out ?? join("sweeps", basename(file, extname(file))), given);
+      process.exitCode = await inRanks(given, (communicator) =>
+        divided(communicator, async (ranks) => {
+          const runs = planRuns(await readSweepFile(file, given.maxRuns));
+          return runSweep(ranks, runs, given.out ?? join("sweeps", basename(file, extname(file))), given);
+        }),
+      );
     });
 }
 
@@ -120,6 +126,7 @@ export function addSweepOptions(command: Command): Command {
  * @returns the exit code
  */
 export async function runSweep(
+  ranks: Ranks,
   runs: readonly PlannedRun[],
   path: string,
   given: Omit<GivenSweepOptions, "out">,
@@ -137,6 +144,11 @@ export async function runSweep(
   } = given;
   if (launcher === "local" && options.length > 0) {
     throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", "--launcher local");
+  }
+  const { size, description } = ranks.communicator;
+  if (launcher !== "local" && size > 1) {
+    const got = `${launcher}, in one of ${size} processes (${description})`;
+    throw new ArgumentError("sweep", "--launcher", "local where mpirun or srun starts several processes", got);
   }
   const folder = new SweepFolder(path);
   const console = new Console({ json, quiet });
@@ -161,7 +173,8 @@ export async function runSweep(
       await launchOnCluster(folder, due, { options, parallel, memoryCheck }, dryRun);
       return 0;
     }
-    return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, memoryCheck, console }, async () => {
+    const work = { folder, due, options: { parallel: parallel ?? 1, takeOver, memoryCheck } };
+    return await runHere(ranks, work, { console, assertHeld: () => lock.assertHeld() }, async () => {
       await lock.assertHeld();
       const collected = await collect(folder, runs);
       printResults(collected, { json });
@@ -225,15 +238,21 @@ interface Unfinished {
   readonly error: string | null;
 }
 
+interface Work {
+  readonly folder: SweepFolder;
+  readonly due: readonly RunState[];
+  readonly options: RunOptions;
+}
+
 async function runHere(
-  folder: SweepFolder,
-  due: readonly RunState[],
-  options: Omit<LocalOptions, "interruption">,
+  { communicator, launch }: Ranks,
+  { folder, due, options }: Work,
+  own: Pick<Here, "console" | "assertHeld">,
   conclude: () => Promise<readonly Unfinished[]>,
 ): Promise<number> {
-  const interruption = new Interruption();
+  const interruption = new Interruption(communicator);
   try {
-    await launchLocally(folder, due, { ...options, interruption });
+    await launch(folder, due, options, { ...own, interruption });
     const unfinished = await conclude();
     if (interruption.cause) return interruption.exitCode(0);
     await nextTurn();
