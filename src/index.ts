@@ -321,6 +321,10 @@ export { type Recovery, recovery, type Teacher, type TeacherDynamics } from "./d
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 export { writeSamples } from "./data/writeSamples.ts";
+// Several processes.
+export { type Communicator, SOLO } from "./distributed/communicator.ts";
+export { withoutLauncher } from "./distributed/launcher.ts";
+export { openCommunicator } from "./distributed/open.ts";
 export {
   type ExplainedBinding,
   type ExplainedDispatch,
@@ -612,6 +616,7 @@ export { type PredictedBatch, type Predictions, type PredictOptions, predict, pr
 export { type ResponsesOptions, responsesOf } from "./run/responses.ts";
 export type { LoadOptions, LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
 export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";
+
 // Statistics.
 export {
   correlation,

@@ -1,0 +1,176 @@
+// A communicator over MPI. Its calls block this thread until all ranks have made them; other threads go on.
+
+import { deserialize, serialize } from "node:v8";
+import type { FloatArray } from "../../core/dtype.ts";
+import { EngineError, ShapeError } from "../../core/errors.ts";
+import type { Communicator } from "../communicator.ts";
+import type { Handle } from "./abis.ts";
+import type { MpiLibrary } from "./library.ts";
+
+/** MPI counts in 32-bit integers. */
+export const LARGEST_COUNT: number = 2 ** 31 - 1;
+/** Bytes that each rank sends first, with the length of its value: most values fit. */
+const FRAME_BYTES = 1024;
+const LENGTH_BYTES = 4;
+const TAG = 1;
+
+export class MpiCommunicator implements Communicator {
+  readonly rank: number;
+  readonly size: number;
+  readonly description: string;
+  readonly #mpi: MpiLibrary;
+  readonly #largest: number;
+  #hosts: readonly string[] = [];
+  #state: "open" | "closed" = "open";
+
+  /**
+   * @param mpi  initialised
+   * @param largest  elements of one message
+   */
+  constructor(mpi: MpiLibrary, description: string, largest: number = LARGEST_COUNT) {
+    const number = (name: string, call: MpiLibrary["call"]["rank"]): number => {
+      const out: [number] = [0];
+      mpi.check(call(mpi.abi.world, out), name);
+      return out[0];
+    };
+    this.#mpi = mpi;
+    this.#largest = largest;
+    this.description = description;
+    this.rank = number("MPI_Comm_rank", mpi.call.rank);
+    this.size = number("MPI_Comm_size", mpi.call.size);
+  }
+
+  get hosts(): readonly string[] {
+    return this.#hosts;
+  }
+
+  /** Tells all ranks the host of this one. */
+  async meet(host: string): Promise<void> {
+    this.#hosts = await this.exchange(host);
+  }
+
+  async exchange<T>(value: T): Promise<readonly T[]> {
+    const bytes = serialize(value);
+    if (bytes.length > LARGEST_COUNT) throw tooLong("exchange", `${bytes.length} bytes`);
+    const frame = new Uint8Array(FRAME_BYTES);
+    new DataView(frame.buffer).setUint32(0, bytes.length);
+    frame.set(bytes.subarray(0, FRAME_BYTES - LENGTH_BYTES), LENGTH_BYTES);
+    const frames = new Uint8Array(this.size * FRAME_BYTES);
+    this.#call("MPI_Allgather", ({ call, abi: { byte, world } }) =>
+      call.allgather(frame, FRAME_BYTES, byte, frames, FRAME_BYTES, byte, world),
+    );
+    const view = new DataView(frames.buffer);
+    const lengths = Array.from({ length: this.size }, (_, r) => view.getUint32(r * FRAME_BYTES));
+    const isWhole = lengths.every((length) => length <= FRAME_BYTES - LENGTH_BYTES);
+    const parts = isWhole
+      ? lengths.map((length, r) =>
+          frames.subarray(r * FRAME_BYTES + LENGTH_BYTES, r * FRAME_BYTES + LENGTH_BYTES + length),
+        )
+      : await this.#gatherBytes(bytes, lengths);
+    return parts.map((part) => deserialize(part) as T);
+  }
+
+  /** The second message of an exchange, where the first was too short. */
+  async #gatherBytes(bytes: Uint8Array, lengths: readonly number[]): Promise<readonly Uint8Array[]> {
+    const starts = startsOf(lengths);
+    const whole = new Uint8Array(starts[this.size]!);
+    whole.set(bytes, starts[this.rank]!);
+    this.#gather(whole, lengths, this.#mpi.abi.byte);
+    return lengths.map((length, r) => whole.subarray(starts[r]!, starts[r]! + length));
+  }
+
+  async allToAll<A extends FloatArray>(send: readonly A[], receive: readonly A[]): Promise<void> {
+    if (send.length !== this.size || receive.length !== this.size)
+      throw new ShapeError(
+        "allToAll",
+        "send, receive",
+        `${this.size} arrays each`,
+        `${send.length} and ${receive.length}`,
+      );
+    const { rank, size } = this;
+    if (send[rank]!.length !== receive[rank]!.length)
+      throw new ShapeError("allToAll", `receive[${rank}]`, `${send[rank]!.length} numbers`, `${receive[rank]!.length}`);
+    receive[rank]!.set(send[rank]!);
+    // In pairs, each round with another partner; so the arrays may be anywhere, at any distance from each other.
+    for (let round = 1; round < size; round++) {
+      const [to, from] = [(rank + round) % size, (rank - round + size) % size];
+      this.#sendReceive(send[to]!, to, receive[from]!, from);
+    }
+  }
+
+  #sendReceive(send: FloatArray, to: number, receive: FloatArray, from: number): void {
+    const type = this.#typeOf(send);
+    const messages = Math.ceil(Math.max(send.length, receive.length, 1) / this.#largest);
+    for (let m = 0; m < messages; m++) {
+      const [begin, end] = [m * this.#largest, (m + 1) * this.#largest];
+      const [out, into] = [send.subarray(begin, end), receive.subarray(begin, end)];
+      this.#call("MPI_Sendrecv", ({ call, abi: { world, ignoreStatus } }) =>
+        call.sendReceive(
+          ...([out, out.length, type, to, TAG] as const),
+          ...([into, into.length, type, from, TAG] as const),
+          ...([world, ignoreStatus] as const),
+        ),
+      );
+    }
+  }
+
+  async allGather(whole: FloatArray, counts: readonly number[]): Promise<void> {
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    if (counts.length !== this.size || total !== whole.length)
+      throw new ShapeError(
+        "allGather",
+        "counts",
+        `${this.size} counts, ${whole.length} in all`,
+        `${counts.length}, ${total} in all`,
+      );
+    this.#gather(whole, counts, this.#typeOf(whole));
+  }
+
+  /** Each rank's part is at its place in `whole`. */
+  #gather(whole: FloatArray | Uint8Array, counts: readonly number[], type: Handle): void {
+    const starts = startsOf(counts);
+    if (whole.length > this.#largest) {
+      for (const [root, count] of counts.entries())
+        this.#broadcast(whole.subarray(starts[root]!, starts[root]! + count), root, type);
+      return;
+    }
+    this.#call("MPI_Allgatherv", ({ call, abi: { inPlace, world } }) =>
+      call.allgatherv(inPlace, 0, type, whole, Int32Array.from(counts), Int32Array.from(starts), type, world),
+    );
+  }
+
+  #broadcast(part: FloatArray | Uint8Array, root: number, type: Handle): void {
+    for (let begin = 0; begin < part.length; begin += this.#largest) {
+      const message = part.subarray(begin, begin + this.#largest);
+      this.#call("MPI_Bcast", ({ call, abi: { world } }) => call.broadcast(message, message.length, type, root, world));
+    }
+  }
+
+  #typeOf(array: FloatArray): Handle {
+    return array instanceof Float32Array ? this.#mpi.abi.float : this.#mpi.abi.double;
+  }
+
+  #call(name: string, call: (mpi: MpiLibrary) => number): void {
+    if (this.#state === "closed") throw new EngineError("communicator-closed", `${name}: the communicator is closed`);
+    this.#mpi.check(call(this.#mpi), name);
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === "closed") return;
+    // All ranks are here: none leaves while another still sends.
+    await this.exchange(null);
+    this.#state = "closed";
+    this.#mpi.check(this.#mpi.call.finalize(), "MPI_Finalize");
+  }
+}
+
+/** The first index of each part and, last, the length of all. */
+function startsOf(lengths: readonly number[]): number[] {
+  const starts = [0];
+  for (const length of lengths) starts.push(starts.at(-1)! + length);
+  return starts;
+}
+
+function tooLong(where: string, got: string): EngineError {
+  return new ShapeError(where, "value", `at most ${LARGEST_COUNT} bytes`, got);
+}
