@@ -6,12 +6,13 @@ import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { ArgumentError } from "../../core/errors.ts";
-import { agreed } from "../../distributed/agreement.ts";
+import { agreed } from "../../distributed/agree.ts";
 import { type Communicator, SOLO } from "../../distributed/communicator.ts";
 import { withoutLauncher } from "../../distributed/launcher.ts";
+import { grantedCpus } from "../../distributed/threads.ts";
 import { Console } from "../console.ts";
 import { Interruption } from "../interruption.ts";
-import { grantedThreads, rankName } from "../ranks.ts";
+import { rankName } from "../ranks.ts";
 import { LOOK_MS, LOOKS, Meeting, type RunEnd, undivided } from "./division.ts";
 import { type Here, launchLocally, type RunOptions, SweepProgress } from "./local.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
@@ -161,5 +162,5 @@ async function untilSeen(
 
 /** What this rank gives its runs. Collective. */
 async function means(communicator: Communicator): Promise<Pick<Here, "threads" | "env">> {
-  return { threads: await grantedThreads(communicator), env: withoutLauncher(process.env) };
+  return { threads: await grantedCpus(communicator), env: withoutLauncher(process.env) };
 }
