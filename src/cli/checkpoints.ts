@@ -47,7 +47,7 @@ export class Checkpoints {
 
   async save(): Promise<void> {
     const { step } = this.#experiment.trainer.position;
-    await this.#write(this.lastFile);
+    await this.#write("checkpoint");
     this.#lastStep = step;
     await this.#folder.keepCheckpoint(step, this.#config.keepCheckpoints);
   }
@@ -57,7 +57,7 @@ export class Checkpoints {
     const rivals = earlier.filter(({ set }) => set === "validation");
     const { task } = this.#experiment.trainer;
     if (evaluation.set === "validation" && rivals.every((rival) => isBetter(task, evaluation, rival))) {
-      await this.#write(this.#folder.file("best"));
+      await this.#write("best");
     }
   }
 
@@ -66,10 +66,9 @@ export class Checkpoints {
     await restoreFrom(this.lastFile, this.#experiment);
   }
 
-  async #write(file: string): Promise<void> {
-    await this.#folder.assertHeld();
+  async #write(name: "checkpoint" | "best"): Promise<void> {
     const { position } = this.#experiment.trainer;
-    const { seed } = this.#config;
-    await saveCheckpoint(file, this.#experiment, { position, seed, config: this.#config, tuning: this.#tuning });
+    const state = { position, seed: this.#config.seed, config: this.#config, tuning: this.#tuning };
+    await this.#folder.write(name, (file) => saveCheckpoint(file, this.#experiment, state));
   }
 }

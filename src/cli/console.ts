@@ -10,6 +10,8 @@ export interface Verbosity {
   readonly json: boolean;
   /** Only the result, and no progress. */
   readonly quiet: boolean;
+  /** Nothing at all, not even warnings: another process of the run talks to the user. */
+  readonly silent?: boolean;
 }
 
 /** Writes a warning to stderr, without a `Console`. */
@@ -38,25 +40,27 @@ export function writeJson(value: unknown): void {
 export class Console {
   readonly #json: boolean;
   readonly #quiet: boolean;
+  readonly #silent: boolean;
 
-  constructor({ json, quiet }: Verbosity) {
+  constructor({ json, quiet, silent = false }: Verbosity) {
     this.#json = json;
     this.#quiet = quiet;
+    this.#silent = silent;
   }
 
   /** Whether progress is wanted on stderr. */
   get showsProgress(): boolean {
-    return !this.#quiet && !(this.#json && !process.stderr.isTTY);
+    return !this.#silent && !this.#quiet && !(this.#json && !process.stderr.isTTY);
   }
 
   /** A line about the progress of the command. */
   info(text: string): void {
-    if (!this.#json && !this.#quiet) writeLine(text);
+    if (!this.#quiet) this.result(text);
   }
 
   /** A line of the result, shown even with `quiet`. */
   result(text: string): void {
-    if (!this.#json) writeLine(text);
+    if (!this.#json && !this.#silent) writeLine(text);
   }
 
   /** A line about a step that takes a while, on stderr. */
@@ -65,15 +69,16 @@ export class Console {
   }
 
   warn(message: string): void {
-    warnUser(message);
+    if (!this.#silent) warnUser(message);
   }
 
   event(event: RunEvent): void {
-    if (this.#json) process.stdout.write(jsonLine(event));
+    if (this.#json && !this.#silent) process.stdout.write(jsonLine(event));
   }
 
   /** The last line of a failed command. */
   error(error: unknown): void {
+    if (this.#silent) return;
     process.stderr.write(`axograd: ${messageOf(error)}\n`);
     this.event(errorEvent(error));
   }

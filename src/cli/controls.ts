@@ -24,8 +24,8 @@ import {
 } from "./study/protocol.ts";
 import { readStudy, reconciled, writeStudy } from "./study/study.ts";
 import { collect, printResults } from "./sweep/collect.ts";
-import { type PlannedRun, planRuns } from "./sweep/plan.ts";
 import { divided, type Ranks } from "./sweep/divided.ts";
+import { type PlannedRun, planRuns } from "./sweep/plan.ts";
 import { collectResults, type Measure } from "./sweep/results.ts";
 import { addSweepOptions, type GivenSweepOptions, runSweep } from "./sweep/sweep.ts";
 import { SweepFolder } from "./sweep/sweepFolder.ts";

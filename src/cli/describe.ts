@@ -13,18 +13,30 @@ import { BASELINE_NAMES, type BaselineFacts, networkSettings } from "../run/base
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { outputTimesOf, readoutTimesOf } from "../run/evaluation.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
+import { samplesPerStep } from "../run/microBatch.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { answerText, describeTask, metricText, type TaskDescription } from "../train/taskDescription.ts";
+import { describeRanks, type RunRanks } from "./ranks.ts";
 import type { RunSummary } from "./summary.ts";
 
 export function row(label: string, text: string): string {
   return `${label.padEnd(12)}${text}`;
 }
 
-/** The first lines of a run. */
-export function describeRun(config: TrainConfig, inputs: RunInputs, device: string, lastStep: number): string[] {
+/**
+ * The first lines of a run.
+ *
+ * @param ranks  the processes that train together; null: one does
+ */
+export function describeRun(
+  config: TrainConfig,
+  inputs: RunInputs,
+  device: string,
+  lastStep: number,
+  ranks: RunRanks | null = null,
+): string[] {
   const { connectome, projections, samples, baseline } = inputs;
   const { csr, table, tableFile, ids, source, provenance } = connectome;
   const made =
@@ -54,9 +66,23 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
     ...describeSamples(inputs),
     row("device", `${device}`),
+    ...(ranks ? [row("ranks", describeShares(ranks, config, samples.train))] : []),
     row(config.time === "continuous" ? "solver" : "time", describeTime(config, samples.train)),
     row("training", describeTraining(samples.train.picture ? config : { ...config, shift: 0 }, lastStep)),
   ];
+}
+
+/** "4 on n1 (2), n2 (2), Open MPI 4.1.4; 1 micro-batch each; 2 threads each": processes, and what each of them does in a step. */
+function describeShares(ranks: RunRanks, config: TrainConfig, train: SampleSet): string {
+  const { hosts, threads } = ranks;
+  const parts = Math.ceil(samplesPerStep(config, train) / (config.microBatch ?? 1));
+  const each = (least: number, most: number, noun: string, nouns: string): string =>
+    `${least === most ? "" : `${least} or `}${most} ${most === 1 ? noun : nouns} each`;
+  const work = each(Math.floor(parts / hosts.length), Math.ceil(parts / hosts.length), "micro-batch", "micro-batches");
+  const least = Math.min(...threads);
+  const most = Math.max(...threads);
+  const cpus = least === most ? each(most, most, "thread", "threads") : `${least} to ${most} threads each`;
+  return `${describeRanks(ranks)}; ${work}; ${cpus}`;
 }
 
 /** Most classes whose samples are counted in words. */
@@ -122,7 +148,7 @@ function describeReadTimes(config: TrainConfig, shape: SampleShape): string {
 
 function describeTraining(config: TrainConfig, lastStep: number): string {
   const { optimizer, momentum, lr, lrOf, warmUp, weightDecay, decayOf, freeze, penalty } = config;
-  const { clipNorm, shift, batchSize, accumulate, activityPenalty, activityBaseline } = config;
+  const { clipNorm, shift, batchSize, accumulate, microBatch, activityPenalty, activityBaseline } = config;
   const decays = weightDecay > 0 || decayOf !== null;
   const name = { adam: decays ? "AdamW" : "Adam", sgd: "SGD", rmsprop: "RMSprop" }[optimizer];
   const some = (numbers: Assignments | null) =>
@@ -138,6 +164,7 @@ function describeTraining(config: TrainConfig, lastStep: number): string {
     ...(warmUp > 0 ? [`after a rise over ${plural(warmUp, "step")}`] : []),
     ...(clipNorm === null ? [] : [`gradients of norm ${clipNorm} at most`]),
     accumulate === 1 ? `batches of ${batchSize}` : `${accumulate} batches of ${batchSize} per step`,
+    ...(microBatch === null ? [] : [`micro-batches of ${microBatch}`]),
     ...(shift > 0 ? [`shifted by up to ${plural(shift, "pixel")}`] : []),
     plural(lastStep, "step"),
   ];

@@ -1,14 +1,7 @@
 // The commands. Exit codes: 0 done, 1 the run failed, 2 wrong input or usage, 128 + n stopped by signal n.
 
 import { Command, CommanderError } from "commander";
-import {
-  ArgumentError,
-  EngineError,
-  FileFormatError,
-  nearestName,
-  ShapeError,
-  SparseFormatError,
-} from "../core/errors.ts";
+import { nearestName } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { register as registerChanges } from "./analyses/changes.ts";
@@ -18,11 +11,11 @@ import { register as registerReceptiveFields } from "./analyses/receptiveFields.
 import { register as registerResponses } from "./analyses/responses.ts";
 import { register as registerTuning } from "./analyses/tuning.ts";
 import { register as registerCheck } from "./check.ts";
-import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
 import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
 import { register as registerExplain } from "./explain.ts";
+import { reported, UsageError } from "./failure.ts";
 import { register as registerGenerate } from "./generate.ts";
 import { register as registerImport } from "./import.ts";
 import { register as registerInit } from "./init.ts";
@@ -38,15 +31,6 @@ import { register as registerSweep } from "./sweep/sweep.ts";
 import { register as registerTasks } from "./tasks.ts";
 import { register as registerTrain } from "./train.ts";
 import { register as registerTune } from "./tune.ts";
-
-const EXIT_FAILURE = 1;
-const EXIT_USAGE = 2;
-
-/** Wrong words on the command line, found by commander. */
-class UsageError extends EngineError {}
-
-/** Errors of the input, not of a run. */
-const INPUT_ERRORS = [UsageError, RanksError, ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
 
 /** Each adds itself to the program and leaves an exit code other than 0 in `process.exitCode`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
@@ -94,8 +78,7 @@ export async function main(args: readonly string[]): Promise<void> {
     // A launcher ends all ranks once one has failed, so those that have nothing to say do not fail.
     if (!speaks && (error instanceof CommanderError || error instanceof RanksError)) return;
     const shaped = error instanceof CommanderError ? usageError(error, program, args) : error;
-    new Console({ json: args.includes("--json"), quiet: false }).error(shaped);
-    process.exitCode = INPUT_ERRORS.some((kind) => shaped instanceof kind) ? EXIT_USAGE : EXIT_FAILURE;
+    process.exitCode = reported(shaped, { json: args.includes("--json") });
   }
 }
 

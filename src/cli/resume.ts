@@ -12,19 +12,29 @@ import { type GivenOptions, settingsGiven } from "./trainOptions.ts";
 export interface BegunRun extends BegunWith {
   /** The file; null: the run ended before its first checkpoint and starts again. */
   readonly checkpoint: string | null;
+  /** Its gradients were added without micro-batches so far. */
+  readonly isUngrouped: boolean;
 }
 
 /**
  * @param given  options besides --resume; they must not affect the numbers
+ * @param here  how many processes train now, and how many threads each of them gets unless they are given. Of one process before and now,
+ *   it is as many as before
  * @throws {ArgumentError} the folder holds no run, or an option would change the numbers
  */
-export async function readBegunRun(folder: RunFolder, given: GivenOptions): Promise<BegunRun> {
+export async function readBegunRun(
+  folder: RunFolder,
+  given: GivenOptions,
+  here: { readonly ranks: number; readonly threads: number },
+): Promise<BegunRun> {
   for (const name of ["out", "overwrite"] as const) {
     if (given[name] !== undefined) throw new ArgumentError("train --resume", `--${name}`, "no other folder", "one");
   }
   const { config: saved, ...facts } = await readBegun(folder.path);
   const layers = await settingsGiven(given, saved);
-  const config = layers.reduce<TrainConfig>(resumedConfig, saved);
-  const checkpoint = folder.file("checkpoint");
-  return { config, ...facts, checkpoint: (await exists(checkpoint)) ? checkpoint : null };
+  const isAlone = facts.ranks === 1 && here.ranks === 1;
+  const config = layers.reduce<TrainConfig>(resumedConfig, isAlone ? saved : { ...saved, threads: here.threads });
+  const file = folder.file("checkpoint");
+  const checkpoint = (await exists(file)) ? file : null;
+  return { config, ...facts, checkpoint, isUngrouped: saved.microBatch === null };
 }

@@ -6,6 +6,8 @@ import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
+import { agreed, attempt } from "../distributed/agree.ts";
+import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
@@ -16,16 +18,8 @@ import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import { EarlyStopping } from "../train/earlyStopping.ts";
-import {
-  type EvaluationRecord,
-  type EvaluationSet,
-  evaluationRecord,
-  MetricsFile,
-  type ResumedMetrics,
-  type RunEvent,
-} from "../train/metrics.ts";
+import { type EvaluationRecord, type EvaluationSet, evaluationRecord, type RunEvent } from "../train/metrics.ts";
 import { Progress } from "../train/progress.ts";
-import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
@@ -38,7 +32,9 @@ import {
   nounOf,
 } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
+import type { OpenedRecords, Records } from "./records.ts";
 import type { RunFolder } from "./runFolder.ts";
+import type { StopSignal } from "./signals.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
 /** Parts of a run, all owned by the caller. */
@@ -59,6 +55,8 @@ export interface RunParts {
   readonly page: (() => Promise<void>) | null;
   /** Measures one step; null: no profile is wanted. */
   readonly profiler: StepProfiler | null;
+  /** The processes that train together, each of which does all of this. Default: one that is alone. */
+  readonly communicator?: Communicator;
 }
 
 /** Early problems should be reported early. */
@@ -76,11 +74,11 @@ const MOST_FAILURES = 10;
  * @returns the exit code: 0, or that of the signal that stopped the run
  */
 export async function executeRun(parts: RunParts): Promise<number> {
-  const { folder, start, resumed } = parts;
-  if (!resumed) await folder.create();
-  const interruption = new Interruption();
+  const { folder, start, resumed, communicator = SOLO } = parts;
+  if (!resumed) await agreed(communicator, () => folder.create());
+  const interruption = new Interruption(communicator);
   try {
-    await folder.writeJson("config", start);
+    await agreed(communicator, () => folder.writeJson("config", start));
     return await recordRun(parts, interruption);
   } finally {
     interruption.dispose();
@@ -88,59 +86,51 @@ export async function executeRun(parts: RunParts): Promise<number> {
 }
 
 async function recordRun(parts: RunParts, interruption: Interruption): Promise<number> {
-  const { metrics, events: earlier, faults } = await openMetrics(parts);
+  const { communicator = SOLO } = parts;
+  const { records, ...earlier } = await openRecords(parts, communicator);
   try {
-    const events = await openEvents(parts);
-    const recorder = new RunRecorder(parts, { metrics, events }, interruption, earlier);
+    const recorder = new RunRecorder(parts, records, interruption, earlier.events);
     try {
-      await recorder.begin(faults);
+      await recorder.begin(earlier.faults);
       await recorder.train();
+      await agreed(communicator, () => assertWritten(interruption));
       await recorder.checkpoint();
-      await assertPrinted(interruption);
+      await agreed(communicator, () => assertWritten(interruption));
       await recorder.evaluate("validation");
       await recorder.evaluate("test");
       await recorder.finish();
-      await metrics.sync();
-      await assertPrinted(interruption);
+      await agreed(communicator, () => assertWritten(interruption));
+      await interruption.isAgreed();
       return interruption.exitCode(0);
     } catch (error) {
       throw await recorder.fail(error);
-    } finally {
-      await events.close();
     }
   } finally {
-    await metrics.close();
+    await records.close();
   }
 }
 
-/** The file of metrics; of a resumed run, up to its checkpoint. */
-async function openMetrics({ experiment, folder, resumed }: RunParts): Promise<ResumedMetrics> {
-  const file = folder.file("metrics");
-  if (resumed) return MetricsFile.resume(file, experiment.trainer.position.step);
-  return { metrics: await MetricsFile.create(file), events: [], faults: [] };
+/** All processes go on from the events that the writing one has. */
+async function openRecords(
+  { experiment, folder, resumed }: RunParts,
+  communicator: Communicator,
+): Promise<OpenedRecords> {
+  const from = resumed ? experiment.trainer.position.step : null;
+  const { records, ...own } = await agreed(communicator, () => folder.openRecords(from));
+  const [earlier = own] = await communicator.exchange(own);
+  return { records, ...earlier };
 }
 
-function openEvents({ experiment, folder, resumed }: RunParts): Promise<EventFile> {
-  return EventFile.create(folder.path, resumed ? { continued: true, from: experiment.trainer.position.step } : {});
-}
-
-/** @throws {EngineError} "file-write": stdout or stderr cannot be written */
-async function assertPrinted(interruption: Interruption): Promise<void> {
+/** @throws {EngineError} "file-write": stdout, stderr or a file cannot be written; "lock-lost" */
+async function assertWritten(interruption: Interruption): Promise<void> {
   // A failure of the last write has been reported by then.
   await nextTurn();
   if (interruption.failure) throw interruption.failure;
 }
 
-/** The records of a run, for programs and for TensorBoard. */
-interface Records {
-  readonly metrics: MetricsFile;
-  readonly events: EventFile;
-}
-
 class RunRecorder {
   readonly #parts: RunParts;
-  readonly #metrics: MetricsFile;
-  readonly #events: EventFile;
+  readonly #records: Records;
   readonly #interruption: Interruption;
   readonly #checkpoints: Checkpoints;
   readonly #progress: Progress | null;
@@ -157,8 +147,7 @@ class RunRecorder {
   constructor(parts: RunParts, records: Records, interruption: Interruption, earlier: readonly RunEvent[]) {
     const { config, console, experiment, folder, resumed } = parts;
     this.#parts = parts;
-    this.#metrics = records.metrics;
-    this.#events = records.events;
+    this.#records = records;
     this.#interruption = interruption;
     this.#earlier = earlier;
     const lastStep = resumed?.checkpoint ? experiment.trainer.position.step : null;
@@ -202,7 +191,7 @@ class RunRecorder {
     console.info(checkpoint ? `continues after step ${formatCount(step)}` : "has no checkpoint yet, starts again");
     for (const message of faults) await this.#warn(message);
     // TensorBoard drops its events of this step.
-    for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#events.record(event);
+    for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#records.repeat(event);
     const wasTaken = !this.#earlier.some((event) => event.event === "nonfinite" && event.step === step);
     if (step > 0 && wasTaken) await this.#saveAndEvaluate(step);
   }
@@ -213,10 +202,27 @@ class RunRecorder {
   }
 
   async record(event: RunEvent): Promise<void> {
+    await this.#write(() => this.#put(event));
+  }
+
+  async #put(event: RunEvent): Promise<void> {
     await this.#parts.folder.assertHeld();
     this.#parts.console.event(event);
-    await this.#metrics.write(event);
-    await this.#events.record(event);
+    await this.#records.write(event);
+  }
+
+  /**
+   * Does what only one process does, which may fail there alone, as on a full disk. One of several then stops all of them, at the next point at
+   * which they agree, and writes nothing more.
+   */
+  async #write(action: () => Promise<void>): Promise<void> {
+    const { communicator = SOLO } = this.#parts;
+    if (communicator.size === 1) return action();
+    if (this.#interruption.failure) return;
+    const outcome = await attempt(action);
+    if (outcome.failure === null) return;
+    if (!(outcome.error instanceof EngineError)) throw outcome.error;
+    this.#interruption.fail(outcome.error);
   }
 
   async train(): Promise<void> {
@@ -307,10 +313,10 @@ class RunRecorder {
 
   /** Continues after a step that was not taken. */
   async #passOver(error: TrainingError, action: "skip" | "rollback"): Promise<void> {
-    const { console, experiment } = this.#parts;
+    const { console, experiment, communicator = SOLO } = this.#parts;
     const { trainer } = experiment;
     const step = trainer.position.step + 1;
-    if (action === "rollback") await this.#checkpoints.rollBack();
+    if (action === "rollback") await agreed(communicator, () => this.#checkpoints.rollBack());
     trainer.skip();
     await this.record({ event: "nonfinite", step, action, message: error.message });
     this.#progress?.clear();
@@ -337,37 +343,45 @@ class RunRecorder {
   /** Evaluates, unless there are no samples, or a signal interrupts. */
   async evaluate(set: EvaluationSet): Promise<void> {
     const { console, experiment, inputs } = this.#parts;
-    const { signal } = this.#interruption;
     const samples = inputs.samples[set];
-    if (!samples || signal.aborted) return;
+    if (!samples || (await this.#interruption.isAgreed())) return;
     const { step: now } = experiment.trainer.position;
     // A run that ends early has been evaluated after its last step.
     if (set === "validation" && this.#evaluations.some((e) => e.set === set && e.step === now)) return;
+    const { trainer } = experiment;
+    const result = await this.#unlessStopped((signal) => trainer.evaluate(samples, { signal }));
+    if (!result) return;
+    const evaluation = evaluationRecord(set, trainer.position.step, result);
+    await this.#write(() => this.#checkpoints.saveIfBest(evaluation, this.#evaluations));
+    this.#keep(evaluation);
+    await this.record({ event: "evaluation", ...evaluation });
+    this.#progress?.clear();
+    const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
+    if (set === "test") for (const text of [line, ...describeKnown(inputs.known, trainer.task)]) console.result(text);
+    else console.info(line);
+  }
+
+  /** The result of work that all processes do; null: a signal to any of them has stopped it. */
+  async #unlessStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
     try {
-      const { trainer } = experiment;
-      const result = await trainer.evaluate(samples, { signal });
-      const evaluation = evaluationRecord(set, trainer.position.step, result);
-      await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
-      this.#keep(evaluation);
-      await this.record({ event: "evaluation", ...evaluation });
-      this.#progress?.clear();
-      const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
-      if (set === "test") for (const text of [line, ...describeKnown(inputs.known, trainer.task)]) console.result(text);
-      else console.info(line);
+      return await work(this.#interruption.signal);
     } catch (error) {
-      if (!signal.aborted) throw error;
+      // Where the work was stopped, all have come here.
+      if (await this.#interruption.isAgreed()) return null;
+      throw error;
     }
   }
 
   async checkpoint(): Promise<void> {
+    await this.#write(() => this.#save());
+  }
+
+  async #save(): Promise<void> {
     // The metrics on the disk must never lag behind the checkpoint.
-    await this.#metrics.sync();
+    await this.#records.sync();
     await this.#checkpoints.save();
-    await this.record({
-      event: "checkpoint",
-      step: this.#parts.experiment.trainer.position.step,
-      file: this.#checkpoints.lastFile,
-    });
+    const { step } = this.#parts.experiment.trainer.position;
+    await this.#put({ event: "checkpoint", step, file: this.#checkpoints.lastFile });
   }
 
   /**
@@ -377,23 +391,29 @@ class RunRecorder {
    */
   async fail(error: unknown): Promise<unknown> {
     const { position } = this.#parts.experiment.trainer;
-    if (this.#checkpoints.lastStep !== position.step) await attempt(() => this.checkpoint());
+    // Errors of these probably have the cause of the run's failure, which is reported.
+    if (this.#checkpoints.lastStep !== position.step) await attempt(() => this.#save());
     const final = await withCheckpoint(error, this.#checkpoints);
     await attempt(async () => {
       await this.#parts.folder.assertHeld();
-      await this.#metrics.write(errorEvent(final));
+      await this.#records.write(errorEvent(final));
     });
     return final;
   }
 
   /** Writes the curves, the page and the summary. The page needs the summary, and the final summary includes the page's memory. */
   async finish(): Promise<void> {
+    // Every process gets the same cause.
+    await this.#interruption.isAgreed();
+    await this.#write(() => this.#finish(this.#interruption.cause));
+  }
+
+  async #finish(cause: StopSignal | null): Promise<void> {
     const { config, backend, console, experiment, folder, inputs } = this.#parts;
-    const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
     const { teacher } = inputs.samples;
     if (cause) {
-      await this.record({ event: "interrupted", step, signal: cause });
+      await this.#put({ event: "interrupted", step, signal: cause });
       console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
     }
     const curves = plotCurves({
@@ -408,6 +428,7 @@ class RunRecorder {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
       tuning: this.#parts.start.tuning,
+      ...(this.#parts.start.ranks && { ranks: this.#parts.start.ranks }),
       known: inputs.known,
       provenance: inputs.connectome.provenance,
       ...(this.#parts.start.memory && { statedMemoryBytes: this.#parts.start.memory.processBytes }),
@@ -419,7 +440,8 @@ class RunRecorder {
     await page?.();
     const summary = { ...trained, ...peakMemory(backend) };
     await folder.writeJson("summary", summary);
-    await this.record({ event: "summary", ...summary });
+    await this.#put({ event: "summary", ...summary });
+    await this.#records.sync();
     for (const line of describeSummary(summary)) console.info(line);
   }
 }
@@ -443,11 +465,4 @@ async function withCheckpoint(error: unknown, checkpoints: Checkpoints): Promise
     lastStep === null ? "there is no checkpoint yet" : `the checkpoint of step ${lastStep} is no longer there`;
   const where = checkpoint ? `the last good checkpoint is ${lastFile}, of step ${lastStep}` : none;
   return new EngineError(error.code, `${error.message}; ${where}`, { ...error.facts, checkpoint }, error);
-}
-
-/** Ignores errors: they probably have the cause of the run's failure, which is reported. */
-async function attempt(action: () => Promise<void>): Promise<void> {
-  try {
-    await action();
-  } catch {}
 }

@@ -1,4 +1,5 @@
-// The output folder of a run: its files, when they may be replaced, and the lock that admits one process at a time.
+// The output folder of a run: its files, when they may be replaced, and the lock that admits one process at a time. Of the processes of one
+// run a single one has the folder; to the others it is only a name.
 
 import { access, constants, copyFile, link, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -7,6 +8,7 @@ import { jsonText } from "../core/text.ts";
 import { makeFolder, replaceFile, writeError } from "../io/durable.ts";
 import { RUN_FILES, type RunFile } from "../run/runFiles.ts";
 import { isRunning } from "./lockHolder.ts";
+import { NO_RECORDS, type OpenedRecords, openRecords } from "./records.ts";
 import { isLockFile, type LockOptions, RunLock } from "./runLock.ts";
 
 /** An earlier checkpoint: `checkpoint-<step>.safetensors`. */
@@ -108,7 +110,7 @@ export class RunFolder {
     const steps = (await readdir(this.path)).flatMap((name) => KEPT.exec(name)?.[1] ?? []).map(Number);
     const kept = count === 1 ? [] : [...new Set([...steps, step])].sort((a, b) => b - a).slice(0, count);
     const name = (of: number): string => `checkpoint-${String(of).padStart(8, "0")}.safetensors`;
-    await this.#write(async () => {
+    await this.#change(async () => {
       if (count > 1) await linkOrCopy(this.file("checkpoint"), join(this.path, name(step)));
     });
     const names = new Set(kept.map(name));
@@ -130,12 +132,12 @@ export class RunFolder {
   }
 
   async #removeWhere(wanted: (name: string) => boolean): Promise<void> {
-    await this.#write(async () => {
+    await this.#change(async () => {
       for (const name of await readdir(this.path)) if (wanted(name)) await rm(join(this.path, name), { force: true });
     });
   }
 
-  async #write(action: () => Promise<unknown>): Promise<void> {
+  async #change(action: () => Promise<unknown>): Promise<void> {
     try {
       await action();
     } catch (cause) {
@@ -143,14 +145,39 @@ export class RunFolder {
     }
   }
 
+  /** Opens its metrics and events: new ones, or those of the run that continues after step `from`. */
+  async openRecords(from: number | null): Promise<OpenedRecords> {
+    return openRecords(this.path, this.file("metrics"), from);
+  }
+
   async writeJson(name: RunFile, value: unknown): Promise<void> {
-    await this.writeText(name, `${readableJson(value)}\n`);
+    await this.write(name, (file) => replaceFile(file, [`${readableJson(value)}\n`]));
   }
 
   async writeText(name: RunFile, text: string): Promise<void> {
-    await this.assertHeld();
-    await replaceFile(this.file(name), [text]);
+    await this.write(name, (file) => replaceFile(file, [text]));
   }
+
+  /** Has `writer` write one of its files. */
+  async write(name: RunFile, writer: (file: string) => Promise<unknown>): Promise<void> {
+    await this.assertHeld();
+    await writer(this.file(name));
+  }
+}
+
+/** The folder of a run for the processes that do not write: its names. Nothing is checked, locked or changed. */
+export class FollowedFolder extends RunFolder {
+  override async check(): Promise<void> {}
+  override async create(): Promise<void> {}
+  override async open(): Promise<void> {}
+  override async keepCheckpoint(): Promise<void> {}
+  override async files(): Promise<string[]> {
+    return [];
+  }
+  override async openRecords(): Promise<OpenedRecords> {
+    return NO_RECORDS;
+  }
+  override async write(): Promise<void> {}
 }
 
 /** An unfinished file of a process that was killed, not one that a process is writing now. */

@@ -15,6 +15,7 @@ import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
 import type { WarmStart } from "../train/warmStart.ts";
+import { describeRanks, type RunRanks } from "./ranks.ts";
 import type { StopSignal } from "./signals.ts";
 
 /** A run before its first step: its configuration, and facts about its network, data and device. */
@@ -30,7 +31,9 @@ export interface RunStart extends InputFacts {
   readonly trainedParameters: number;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
-  readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
+  readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>> & { readonly ranks?: string };
+  /** The processes that train together; absent: one does. */
+  readonly ranks?: RunRanks;
   /** What it was stated to take. */
   readonly memory?: MemoryPlan;
   /** Of a run with `initFrom`: which parameters it began with. */
@@ -42,7 +45,7 @@ export function describeStart(
   inputs: RunInputs,
   backend: Backend,
   trainer: Trainer,
-  tuning: RunTuning | null = null,
+  { tuning = null, ranks = null }: { readonly tuning?: RunTuning | null; readonly ranks?: RunRanks | null } = {},
 ): RunStart {
   return {
     version: VERSION,
@@ -54,7 +57,11 @@ export function describeStart(
     trainedParameters: trainer.optimizer.trainedNumbers,
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),
-    environment: { node: process.version, platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
+    environment: {
+      ...{ node: process.version, platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
+      ...(ranks && { ranks: describeRanks(ranks) }),
+    },
+    ...(ranks && { ranks }),
   };
 }
 
@@ -65,6 +72,10 @@ export interface RunSummary {
   readonly device: string;
   readonly tuning: Facts | null;
   readonly threads: number;
+  /** The processes that trained together at the end; absent: one did. */
+  readonly ranks?: RunRanks;
+  /** null: gradients were added batch by batch. */
+  readonly microBatch: number | null;
   /** Numbers that training changed. */
   readonly trainedParameters: number;
   readonly steps: number;
@@ -103,7 +114,7 @@ export interface RunSummary {
 
 /** The part of a summary computed from steps, evaluations and memory. */
 export function summarise(
-  { preset, threads, time }: TrainConfig,
+  { preset, threads, time, microBatch }: TrainConfig,
   backend: Backend,
   trainer: Trainer,
   steps: readonly StepMetrics[],
@@ -118,6 +129,7 @@ export function summarise(
     preset,
     device: backend.description,
     threads,
+    microBatch,
     trainedParameters: trainer.optimizer.trainedNumbers,
     steps: trainer.position.step,
     epochs: trainer.position.epoch,

@@ -5,8 +5,13 @@ import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
+import { VERSION } from "../core/version.ts";
+import { agreed } from "../distributed/agree.ts";
+import type { Communicator } from "../distributed/communicator.ts";
+import { type FileHash, hashOf } from "../io/hash.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
+import { type Key, optionName } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
 import {
   beginExperiment,
@@ -15,19 +20,21 @@ import {
   type RunInputs,
   restoreExperiment,
 } from "../run/experiment.ts";
-import { describeMemory, planMemory, refuseBeyond } from "../run/memoryPlan.ts";
+import { describeMemory, memoryLimits, planMemory, refuseBeyond } from "../run/memoryPlan.ts";
+import { microBatchOf } from "../run/microBatch.ts";
 import { PRESETS } from "../run/presets.ts";
 import { checkpointOf } from "../run/runFiles.ts";
 import { checkSameInit, checkSameInputs } from "../run/runStart.ts";
-import { TUNER, type Tuner, type TuningPlan, tuneDevice, tuningPlan } from "../run/tuning.ts";
+import { TUNER, type Tuned, type Tuner, type TuningPlan, tuneDevice, tuningPlan } from "../run/tuning.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { describeRun, row } from "./describe.ts";
 import { LongWork } from "./loading.ts";
+import { checkAlike, grantedThreads, hostPlanOf, inRanks, ranksOf } from "./ranks.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
-import { defaultRunPath, RunFolder } from "./runFolder.ts";
+import { defaultRunPath, FollowedFolder, RunFolder } from "./runFolder.ts";
 import { describeStart, limitsOf } from "./summary.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
 
@@ -39,26 +46,45 @@ import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts"
 export function register(program: Command, tuner: Tuner = TUNER): void {
   const command = program.command("train").description("train a network on samples and report how good it is");
   addTrainOptions(command).action(async (given: GivenOptions) => {
-    const {
-      out = null,
-      overwrite = false,
-      report = true,
-      json = false,
-      quiet = false,
-      profile = false,
-      takeOver = false,
-      memoryCheck = true,
-      resume,
-    } = given;
-    if (overwrite && out === null && resume === undefined) {
-      throw new ArgumentError("train", "--overwrite", "--out with it, as the default folder is always new", "none");
-    }
-    const presentation = { report, profile, json, quiet, takeOver, memoryCheck, tuner };
-    process.exitCode =
-      resume === undefined
-        ? await train(await configOf(given), { ...presentation, out, overwrite })
-        : await resumeTraining(resume, given, presentation);
+    process.exitCode = await inRanks(given, (communicator) => trainAs(communicator, given, tuner));
   });
+}
+
+/**
+ * Trains as one of the processes of `communicator`. Rank 0 talks to the user and writes; the others do everything else alike.
+ *
+ * @returns the exit code: 0, or that of the signal that stopped the run
+ */
+export async function trainAs(communicator: Communicator, given: GivenOptions, tuner: Tuner = TUNER): Promise<number> {
+  const {
+    out = null,
+    overwrite = false,
+    report = true,
+    json = false,
+    quiet = false,
+    profile = false,
+    takeOver = false,
+    memoryCheck = true,
+    resume,
+  } = given;
+  if (overwrite && out === null && resume === undefined) {
+    throw new ArgumentError("train", "--overwrite", "--out with it, as the default folder is always new", "none");
+  }
+  const talks = communicator.rank === 0;
+  const verbosity = { json, quiet, silent: !talks };
+  const presentation = {
+    report: report && talks,
+    profile: profile && talks,
+    takeOver,
+    memoryCheck,
+    tuner,
+    ...verbosity,
+  };
+  await checkAlike(communicator, "train", { "version of axograd": VERSION });
+  const threads = await grantedThreads(communicator);
+  if (resume !== undefined) return resumeTraining(resume, given, { ...presentation, communicator, threads });
+  const config = await agreed(communicator, () => configOf(given, { threads }));
+  return train(config, { ...presentation, communicator, out, overwrite });
 }
 
 /** Output of a run. */
@@ -72,6 +98,8 @@ interface Presentation extends Verbosity {
   /** Take the folder without watching the heartbeat of its process. */
   readonly takeOver: boolean;
   readonly tuner: Tuner;
+  /** The processes that train together. */
+  readonly communicator: Communicator;
 }
 
 export interface RunOptions extends Presentation {
@@ -86,10 +114,15 @@ export interface RunOptions extends Presentation {
  *
  * @returns the exit code: 0, or that of the signal that stopped the run
  */
-export async function train(config: TrainConfig, options: RunOptions): Promise<number> {
-  const folder = folderOf(options.out ?? defaultRunPath(config.preset), options);
-  await checkInitFrom(config, folder);
-  await folder.check(options);
+async function train(config: TrainConfig, options: RunOptions): Promise<number> {
+  const { communicator } = options;
+  // A folder by the clock: that of rank 0.
+  const [path = ""] = await communicator.exchange(options.out ?? defaultRunPath(config.preset));
+  const folder = folderOf(path, options);
+  await agreed(communicator, async () => {
+    await checkInitFrom(config, folder);
+    await folder.check(options);
+  });
   return trainIn(folder, config, options, null);
 }
 
@@ -100,13 +133,21 @@ async function checkInitFrom({ initFrom }: TrainConfig, { path }: RunFolder): Pr
 }
 
 /** Continues the run in the folder `path` as if it had not been stopped. */
-async function resumeTraining(path: string, given: GivenOptions, options: Presentation): Promise<number> {
+async function resumeTraining(
+  path: string,
+  given: GivenOptions,
+  options: Presentation & { readonly threads: number },
+): Promise<number> {
+  const { communicator, threads } = options;
   const folder = folderOf(path, options);
-  await readBegunRun(folder, given);
-  await folder.check({ overwrite: true });
-  await folder.open();
+  const read = (): Promise<BegunRun> => readBegunRun(folder, given, { ranks: communicator.size, threads });
+  await agreed(communicator, async () => {
+    await read();
+    await folder.check({ overwrite: true });
+  });
+  await agreed(communicator, () => folder.open());
   // Read again: no other process can continue the run now.
-  const begun = await readBegunRun(folder, given).catch(async (error: unknown) => {
+  const begun = await agreed(communicator, read).catch(async (error: unknown) => {
     await folder.release();
     throw error;
   });
@@ -114,6 +155,7 @@ async function resumeTraining(path: string, given: GivenOptions, options: Presen
 }
 
 function folderOf(path: string, options: Presentation): RunFolder {
+  if (options.communicator.rank > 0) return new FollowedFolder(path);
   const console = new Console(options);
   return new RunFolder(path, {
     takeOver: options.takeOver,
@@ -141,30 +183,65 @@ async function trainWith(
   options: Presentation,
   begun: BegunRun | null,
 ): Promise<number> {
+  const { communicator } = options;
   const console = new Console(options);
+  await checkSameSettings(communicator, config);
   if (config.generate !== null && typeof config.generate !== "string") {
     const { neurons, connections } = config.generate;
     console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(connections)} connections`);
   }
-  const plan: TuningPlan = begun ? { how: "run", recorded: begun.tuning } : await tuningPlan(config.tune);
+  const plan: TuningPlan = begun
+    ? { how: "run", recorded: begun.tuning }
+    : await agreed(communicator, () => tuningPlan(config.tune));
   const reading = new LongWork(console);
-  const inputs = await loadRunInputs(config, {
-    normalisation: begun?.samples?.normalisation ?? null,
-    onProgress: reading.onProgress,
-  });
+  const inputs = await agreed(communicator, () =>
+    loadRunInputs(config, {
+      normalisation: begun?.samples?.normalisation ?? null,
+      onProgress: reading.onProgress,
+    }),
+  );
   reading.done();
   try {
-    const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });
+    await checkSameFiles(communicator, inputs, begun);
+    const opened = await agreed(communicator, () =>
+      openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) }),
+    );
     const profiler = options.profile ? new StepProfiler(opened) : null;
     const backend = profiler?.backend ?? opened;
     try {
-      return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, { ...options, opened, plan });
+      await checkAlike(communicator, "train", { device: opened.name });
+      const microBatch = await agreed(communicator, async () =>
+        microBatchOf(config, inputs.samples.train, opened, communicator),
+      );
+      const parts = { config: { ...config, microBatch }, backend, inputs, folder, console, profiler, communicator };
+      return await trainOn(parts, begun, { ...options, opened, plan });
     } finally {
       await backend.dispose();
     }
   } finally {
     await inputs.samples.release();
   }
+}
+
+/** Every process reads the settings for itself. Each may have as many threads as its machine grants it. */
+async function checkSameSettings(communicator: Communicator, { threads: _, ...config }: TrainConfig): Promise<void> {
+  const settings = Object.entries(config).map(([key, value]) => [optionName(key as Key), JSON.stringify(value)]);
+  await checkAlike(communicator, "train", Object.fromEntries(settings));
+}
+
+/** Every process reads the files for itself: where machines have disks of their own, they may differ. */
+async function checkSameFiles(communicator: Communicator, { files }: RunInputs, begun: BegunRun | null): Promise<void> {
+  if (communicator.size === 1) return;
+  const hashes = await agreed(communicator, async () => {
+    const checkpoint = begun?.checkpoint ? await hashOf(begun.checkpoint) : null;
+    const state = begun ? [["checkpoint", contentOf(checkpoint)]] : [];
+    return [...files.map((file) => [file.file, contentOf(file)]), ...state];
+  });
+  await checkAlike(communicator, "train", Object.fromEntries(hashes));
+}
+
+function contentOf(file: FileHash | null): string {
+  return file ? `SHA-256 ${file.sha256.slice(0, 12)}… of ${formatCount(file.bytes)} bytes` : "none";
 }
 
 /** How the device is tuned. */
@@ -174,43 +251,63 @@ interface Tuning {
   readonly plan: TuningPlan;
 }
 
+/** The parts of a run before its model is built. */
+type Prepared = Omit<RunParts, "experiment" | "start" | "resumed" | "page" | "warnings"> & {
+  readonly communicator: Communicator;
+};
+
 async function trainOn(
-  parts: Omit<RunParts, "experiment" | "start" | "resumed" | "page" | "warnings">,
+  parts: Prepared,
   begun: BegunRun | null,
   { report, memoryCheck, tuner, opened, plan }: Tuning & Pick<Presentation, "report" | "memoryCheck" | "tuner">,
 ): Promise<number> {
-  const { backend, config, console, folder, inputs } = parts;
-  if (begun) checkSameInputs("train --resume", begun, inputs);
-  const memory = await planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null });
-  if (memoryCheck) refuseBeyond(memory);
+  const { backend, config, console, folder, inputs, communicator } = parts;
   const warnings: string[] = [];
-  const tuned = await tuneDevice(opened, plan, {
-    csr: inputs.weights,
-    lanes: memory.lanes,
-    tuner,
-    warn: (message) => {
-      console.warn(message);
-      warnings.push(message);
-    },
-    onTrials: (adapter) => console.status(`trying choices of sparse kernels on ${adapter}, for 1.5 s at most`),
+  const warn = (message: string): void => {
+    console.warn(message);
+    warnings.push(message);
+  };
+  const memory = await agreed(communicator, async () => {
+    if (begun) checkSameInputs("train --resume", begun, inputs);
+    return planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null });
   });
-  const experiment = createExperiment(backend, config, inputs);
+  const host = await hostPlanOf(communicator, memory);
+  if (memoryCheck) await agreed(communicator, async () => refuseBeyond(memory, memoryLimits(), host));
+  const tuned = await tuneAlike(communicator, plan, (chosen) =>
+    tuneDevice(opened, chosen, {
+      csr: inputs.weights,
+      lanes: memory.lanes,
+      tuner,
+      warn,
+      onTrials: (adapter) => console.status(`trying choices of sparse kernels on ${adapter}, for 1.5 s at most`),
+    }),
+  );
+  const experiment = await agreed(communicator, async () => createExperiment(backend, config, inputs, communicator));
   try {
     const { trainer } = experiment;
+    const ranks = await ranksOf(communicator, { threads: config.threads, device: backend.description });
     // A run that goes on on a CPU keeps its record, should it return to a GPU.
-    const start = describeStart(config, inputs, backend, trainer, tuned?.tuning ?? begun?.tuning);
+    const tuning = tuned?.tuning ?? begun?.tuning ?? null;
+    const start = describeStart(config, inputs, backend, trainer, { tuning, ranks });
     const lastStep = trainer.lastStep(limitsOf(config));
-    for (const line of describeRun(config, inputs, backend.description, lastStep)) console.info(line);
+    for (const line of describeRun(config, inputs, backend.description, lastStep, ranks)) console.info(line);
     if (tuned) console.info(row("tuning", tuned.text));
     console.info(row("memory", describeMemory(memory)));
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
-    if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
-    const begins = begun?.checkpoint ? null : await beginExperiment(experiment, config);
-    if (begins && begun) checkSameInit("train --resume", begun, begins);
-    if (begins) tellWarmStart(begins, console);
+    const { checkpoint = null } = begun ?? {};
+    if (checkpoint !== null) {
+      await agreed(communicator, () => restoreExperiment(experiment, checkpoint, (message) => console.warn(message)));
+      if (begun!.isUngrouped && config.microBatch !== null) warn(regrouped(config.microBatch, trainer.position.step));
+    }
+    const begins = checkpoint !== null ? null : await beginExperiment(experiment, config, communicator);
+    if (begins) {
+      await checkAlike(communicator, "train", { [begins.file]: begins.sha256 });
+      if (begun) checkSameInit("train --resume", begun, begins);
+      tellWarmStart(begins, console);
+    }
     const init = begins ?? begun?.init;
-    const resumed = begun && { checkpoint: begun.checkpoint !== null };
+    const resumed = begun && { checkpoint: checkpoint !== null };
     const page = (): Promise<void> => {
       // The page builds a second network and needs the device's memory.
       experiment.dispose();
@@ -226,6 +323,23 @@ async function trainOn(
   } finally {
     experiment.dispose();
   }
+}
+
+/** The choices of rank 0 for the devices of all processes, as far as they make the numbers; the same card gets them whole. */
+async function tuneAlike(
+  communicator: Communicator,
+  plan: TuningPlan,
+  tune: (plan: TuningPlan) => Promise<Tuned | null>,
+): Promise<Tuned | null> {
+  const leads = communicator.rank === 0;
+  const own = await agreed(communicator, async () => (leads ? tune(plan) : null));
+  const [recorded = null] = await communicator.exchange(own?.tuning ?? null);
+  return agreed(communicator, async () => (leads || !recorded ? own : tune({ how: "run", recorded })));
+}
+
+/** The order of sums of a run changes once: it is said where. */
+function regrouped(microBatch: number, step: number): string {
+  return `from step ${formatCount(step + 1)} on, gradients are added in micro-batches of ${microBatch}: the last bits of the numbers differ from those of a run that goes on without them`;
 }
 
 /** Reports the parameters that a run starts from, and warns about those that did not fit. */

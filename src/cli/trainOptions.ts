@@ -54,7 +54,7 @@ Examples:
   npx axograd train --resume runs/a --epochs 5     after a crash, Ctrl-C, or to train longer; same numbers as without a break
   npx axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
-Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 write a checkpoint and end the run; a second signal ends it at once. nohup does not
+Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 write a checkpoint and end the run; another one, a second later, ends it at once. nohup does not
 protect a run from SIGHUP: to keep it running after its terminal closes, start it with setsid or tmux.
 
 One process at a time works in a folder. If that process was killed, --resume takes the folder over: at once on the same machine and in a
@@ -161,11 +161,12 @@ export function settingsAmong(keys: readonly Key[], given: Settings): Settings {
 /**
  * The configuration of the given options.
  *
+ * @param lower  a layer below them
  * @throws {ArgumentError | FileFormatError} wrong settings, settings that contradict each other, or settings without effect
  */
-export async function configOf(given: SettingOptions): Promise<TrainConfig> {
+export async function configOf(given: SettingOptions, lower: Settings = {}): Promise<TrainConfig> {
   const [file, ...typed] = await settingsGiven(given);
-  const config = resolveConfig([file, ...typed]);
+  const config = resolveConfig([lower, file, ...typed]);
   checkEffectsOfFile(given.config ?? "train", file, config.preset);
   checkEffects("train", typed.reduce(layer, {}), [config]);
   return config;

@@ -1,5 +1,6 @@
 // Batches of samples for training: in a reproducible order, read ahead where reading takes time, and resumable at any batch.
 
+import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, EngineError, ShapeError } from "../core/errors.ts";
 import { deriveKey, type Key, RandomStream } from "../core/random.ts";
 import { imageSamples } from "./imageSamples.ts";
@@ -12,6 +13,8 @@ export interface Batch extends Samples {
   readonly index: number;
   /** [size], which samples of the set these are. */
   readonly indices: Uint32Array;
+  /** Samples of the whole batch, where these are a share of it; else `size`. */
+  readonly of: number;
 }
 
 /** A batch of a stream; owned by the receiver. */
@@ -37,6 +40,10 @@ export interface BatchOptions {
   readonly dropLast?: boolean;
   /** Begin at this batch of the epoch, to resume. Default 0. */
   readonly firstBatch?: number;
+  /** From there on take every batch of this many. Default 1: all. */
+  readonly stride?: number;
+  /** Read these samples of a batch of `size` only, where other processes read the others; their changes are the same. Default: all. */
+  readonly share?: (size: number) => { readonly first: number; readonly count: number };
   /** Iteration throws the signal's reason at the first batch after the abort. */
   readonly signal?: AbortSignal;
 }
@@ -88,35 +95,71 @@ export interface Batches extends AsyncGenerator<Batch, void, undefined>, Iterabl
  */
 export function batches(source: SampleSet | ImageSet, options: BatchOptions): Batches {
   const set = "read" in source ? source : imageSamples(source);
-  const { batchSize, shuffle = false, key, epoch = 0, dropLast = false, firstBatch = 0, signal } = options;
+  const { batchSize, shuffle = false, key, epoch = 0, dropLast = false, firstBatch = 0, stride = 1, signal } = options;
+  const { share = (size) => ({ first: 0, count: size }) } = options;
   checkWhole("batchSize", batchSize, 1);
   checkWhole("epoch", epoch, 0);
   checkWhole("firstBatch", firstBatch, 0);
+  checkWhole("stride", stride, 1);
   if (shuffle && !key) throw new ArgumentError("batches", "key", "a key, to shuffle", "none");
   const order = shuffle && key ? epochOrder(set.count, key, epoch) : null;
   const variation = key ? variationOf(key, epoch) : null;
   const end = batchCount(set.count, batchSize, dropLast);
   const read = (index: number): Batch | Promise<Batch> | null => {
     if (index >= end) return null;
-    const first = index * batchSize;
-    const size = Math.min(batchSize, set.count - first);
-    const indices = order?.slice(first, first + size) ?? Uint32Array.from({ length: size }, (_, k) => first + k);
+    const of = Math.min(batchSize, set.count - index * batchSize);
+    const own = share(of);
+    const first = index * batchSize + own.first;
+    const indices =
+      order?.slice(first, first + own.count) ?? Uint32Array.from({ length: own.count }, (_, k) => first + k);
+    if (own.count === 0) return { ...noSamples(set), index, indices, of };
     const samples = set.read(indices, variation);
-    const batch = (own: Samples): Batch => ({ ...checked(set, own, size), index, indices });
+    const batch = (read: Samples): Batch => ({ ...checked(set, read, own.count), index, indices, of });
     return isPromise(samples) ? samples.then(batch) : batch(samples);
   };
-  return Object.assign(inTurn(read, firstBatch, signal), {
-    [Symbol.iterator]: () => atOnce(read, firstBatch, signal),
+  const counting = { first: firstBatch, stride };
+  return Object.assign(inTurn(read, counting, signal), {
+    [Symbol.iterator]: () => atOnce(read, counting, signal),
   });
+}
+
+/** A share of a batch without samples. */
+function noSamples({ weighted }: SampleShape): Samples {
+  const none = new Float32Array(0);
+  return { size: 0, inputs: none, targets: none, weights: weighted ? none : null };
+}
+
+/** Some samples of a batch that come one after another; the arrays are views. */
+export function sliceOfSamples(
+  { inputs, targets, weights }: Samples,
+  { inputSize, steps, target }: SampleShape,
+  first: number,
+  count: number,
+): Samples {
+  const slice = <A extends FloatArray>(array: A, width: number): A =>
+    array.subarray(first * width, (first + count) * width) as A;
+  const row = (target.times ?? 1) * target.width;
+  return {
+    size: count,
+    inputs: slice(inputs, (steps ?? 1) * inputSize),
+    targets: slice(targets, row),
+    weights: weights && slice(weights, row),
+  };
+}
+
+/** Which numbers are asked for: `first`, and every one of `stride` behind it. */
+interface Counting {
+  readonly first: number;
+  readonly stride: number;
 }
 
 /** What `read` gives for one index after the other, until it gives null. @throws {ArgumentError} it gives a promise */
 function* atOnce<B>(
   read: (index: number) => B | Promise<B> | null,
-  first: number,
+  { first, stride }: Counting,
   signal: AbortSignal | undefined,
 ): Generator<B, void, undefined> {
-  for (let index = first; ; index++) {
+  for (let index = first; ; index += stride) {
     signal?.throwIfAborted();
     const batch = read(index);
     if (batch === null) return;
@@ -181,7 +224,7 @@ export async function* streamBatches(
     return isPromise(result) ? result.then((own) => take(index, own)) : take(index, result);
   };
   try {
-    yield* inTurn(read, firstBatch, signal);
+    yield* inTurn(read, { first: firstBatch, stride: 1 }, signal);
   } finally {
     await iterator.return?.();
   }
@@ -218,19 +261,19 @@ export function isStream(source: SampleSet | SampleStream): source is SampleStre
 /** What `read` gives for one index after the other, until it gives null. Where that takes time, the next one is asked for ahead. */
 async function* inTurn<B>(
   read: (index: number) => B | Promise<B> | null,
-  first: number,
+  { first, stride }: Counting,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<B, void, undefined> {
   let ahead: Promise<B | null> | null = null;
   try {
-    for (let index = first; ; index++) {
+    for (let index = first; ; index += stride) {
       signal?.throwIfAborted();
       const reading: B | Promise<B | null> | null = ahead ?? read(index);
       ahead = null;
       const batch = await reading;
       if (batch === null) return;
       // What is in memory would only be copied earlier.
-      if (isPromise(reading)) ahead = readAhead(read, index + 1);
+      if (isPromise(reading)) ahead = readAhead(read, index + stride);
       yield batch;
     }
   } finally {

@@ -16,12 +16,21 @@ import type { StepOptions } from "./network/stepEvolution.ts";
 import { type ModelInput, resolveNeurons } from "./options.ts";
 import type { ParameterSpec } from "./parameters/parameter.ts";
 import { ParameterSet } from "./parameters/parameterSet.ts";
-import { type ActivityProbe, featureStatistics, probeActivity } from "./readout/features.ts";
+import { type ActivityProbe, featureStatistics, type GatherFeatures, probeActivity } from "./readout/features.ts";
 import { checkReadoutOptions, type ReadoutOptions, readoutParameters, readoutShape } from "./readout/layers.ts";
 import { Readout } from "./readout/readout.ts";
 import type { ReadoutTimes } from "./readout/times.ts";
 import { checkTask } from "./task/makeTask.ts";
-import { type Judge, type Measurement, runBatch, type TaskGradients, type TaskResult } from "./task/passes.ts";
+import {
+  type Judge,
+  lossWeightOf,
+  type Measurement,
+  runBatch,
+  runPart,
+  type TaskGradients,
+  type TaskResult,
+  type WholeBatch,
+} from "./task/passes.ts";
 import { type ActivityPenalty, Penalties } from "./task/penalties.ts";
 import type { TargetBatch } from "./task/targets.ts";
 import type { Task } from "./task/task.ts";
@@ -56,6 +65,21 @@ export interface ReadPlan<E> {
   readonly evaluation: E;
   readonly times: ReadoutTimes;
 }
+
+/** Some samples of a batch, in its order. */
+export interface BatchPart {
+  readonly input: ModelInput;
+  readonly targets: TargetBatch;
+  /** Their numbers in the batch as it came, which its evaluation (initial states, currents) counts by. */
+  readonly samples: readonly number[];
+  /** Samples of that batch. */
+  readonly of: number;
+  /** How many samples that count come before these in it: the number of the first one, for dropout and in errors. */
+  readonly firstSample: number;
+}
+
+/** Computes the gradients of a part; they replace those of the parameters. */
+export type PartGradients = (part: BatchPart, whole: WholeBatch) => Promise<TaskGradients>;
 
 /**
  * A network, a read-out and a task. Use ConnectomeODEModel or ConnectomeModel. Calls that overlap in time run one after another, in the
@@ -143,23 +167,74 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
     measure: Measurement = () => [],
   ): Promise<TaskGradients> {
     return callsOf(this.parameters).run("gradients", async () => {
-      if (!this.#readout.isCalibrated)
-        throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
-      if (!Number.isSafeInteger(step) || step < 0)
-        throw new ArgumentError("gradients", "step", "a whole number of at least 0", `${step}`);
+      this.#checkStep(step);
       const batch = { input, targets, ...this.planOf(evaluation) };
       const checked = { ...batch, evaluation: this.rnn.network.checked(batch) };
       this.#readout.beginStep(step);
       this.parameters.clearGradients();
-      try {
+      return this.#orClear(async () => {
         const { outputs: _, ...result } = await runBatch(this.rnn.network, this.#judge, checked, measure);
         return result;
-      } catch (error) {
-        // An optimiser must not take a part of a sum for the whole.
-        this.parameters.clearGradients();
-        throw error;
-      }
+      });
     });
+  }
+
+  /**
+   * The gradients of a batch that is computed part by part, in one turn: its loss, penalties and gradients are the sums of those of its parts,
+   * but for the order of additions. `work` asks for the gradients of one part after the other and adds them up; what it leaves in the
+   * parameters' gradients stays there. It must not call the model: it would wait for itself. A part with samples that failed, where that is
+   * allowed, has no gradients; the batch is then to be computed again without them.
+   *
+   * @param step  as of `gradients`
+   * @throws what `work` throws; the gradients are zero then
+   */
+  async gradientsOfParts<R>(step: number, evaluation: E, work: (gradients: PartGradients) => Promise<R>): Promise<R> {
+    return callsOf(this.parameters).run("gradients", async () => {
+      this.#checkStep(step);
+      this.#readout.beginStep(step);
+      // As the first part does: a step must start from the same values where there is none.
+      this.parameters.refresh();
+      const { network } = this.rnn;
+      return this.#orClear(() =>
+        work(async (part, whole) => {
+          const batch = { ...this.#partOf(part, evaluation), whole };
+          return runPart(network, this.#judge, { ...batch, evaluation: network.checked(batch) });
+        }),
+      );
+    });
+  }
+
+  /**
+   * Σ of the weights that the targets of a part have in the loss; 0: none counts.
+   *
+   * @throws {ShapeError | ArgumentError} targets that the task cannot take
+   */
+  lossWeight(part: BatchPart, evaluation: E = {} as E): number {
+    return lossWeightOf(this.rnn.network, this.#judge, this.#partOf(part, evaluation));
+  }
+
+  #partOf({ input, targets, samples, of, firstSample }: BatchPart, evaluation: E) {
+    const plan = this.planOf(evaluation);
+    const whole = { input: { ...input, batch: of }, evaluation: plan.evaluation };
+    const own = this.rnn.network.selectEvaluation(whole, samples);
+    return { input, targets, firstSample, ...plan, evaluation: own };
+  }
+
+  #checkStep(step: number): void {
+    if (!this.#readout.isCalibrated)
+      throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
+    if (!Number.isSafeInteger(step) || step < 0)
+      throw new ArgumentError("gradients", "step", "a whole number of at least 0", `${step}`);
+  }
+
+  /** An optimiser must not take a part of a sum for the whole. */
+  async #orClear<R>(gradients: () => Promise<R>): Promise<R> {
+    try {
+      return await gradients();
+    } catch (error) {
+      this.parameters.clearGradients();
+      throw error;
+    }
   }
 
   /**
@@ -167,16 +242,20 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
    * of the read-out or averaged over its times, so that z = c·(h − mean)/(std + 0.1·rms(std)) with c = min(1, 6.5/√F), F features that a number
    * of the first layer sees at most. With `scaleBy`, std is the root mean square of its group. Nothing is differentiated
    * through them.
+   *
+   * @param gather  computes the features of these inputs, [samples, features], and returns those of all: where several processes have some of
+   *   the inputs each
    */
   async calibrate(
     input: ModelInput | AsyncIterable<ModelInput>,
     evaluation: E = {} as E,
+    gather: GatherFeatures = (own) => own(),
   ): Promise<{ mean: Float64Array; std: Float64Array }> {
     return callsOf(this.parameters).run("calibrate", async () => {
       this.#checkStandardised("calibrate");
       const inputs = Symbol.asyncIterator in input ? input : [input];
       const plan = this.planOf(evaluation);
-      const { mean, std, scale } = await featureStatistics(this.rnn.network, this.#readout, inputs, plan);
+      const { mean, std, scale } = await featureStatistics(this.rnn.network, this.#readout, inputs, plan, gather);
       this.#readout.setStatistics(mean, scale);
       return { mean, std };
     });

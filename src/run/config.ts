@@ -207,6 +207,11 @@ export interface TrainConfig {
   readonly batchSize: number;
   /** Batches per step. */
   readonly accumulate: number;
+  /**
+   * Samples of a step whose gradients are added up first; these sums are added in an order that does not depend on the number of processes.
+   * null: none are; of several processes, a default is set as they begin.
+   */
+  readonly microBatch: number | null;
   /** "adam" with weight decay, of all or of some parameters, is AdamW. */
   readonly optimizer: (typeof OPTIMIZERS)[number];
   /** Of "sgd" and "rmsprop". */

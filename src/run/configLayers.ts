@@ -199,7 +199,9 @@ export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig 
 }
 
 /** Whether a setting may change on resume. A schedule that ends with the run depends on the run's length. */
-function mayChange(key: Key, { schedule, decayEvery }: TrainConfig): boolean {
+function mayChange(key: Key, { schedule, decayEvery, microBatch }: TrainConfig): boolean {
+  // A run that one process began may go on on several.
+  if (key === "microBatch") return microBatch === null;
   const isLength = key === "epochs" || key === "steps";
   const endsWithRun = schedule === "step" ? decayEvery === null : schedule !== "constant";
   return CONFIG_OPTIONS[key].changeableOnResume === true && !(isLength && endsWithRun);

@@ -751,6 +751,13 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: whole(1),
     default: 1,
   },
+  microBatch: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "samples of a step that are computed together, by one of several processes; the last bits of the numbers depend on it, not on the number of processes (default: one process: all; under MPI: 16, on GPUs a process's share of a step)",
+    type: orNull(whole(1)),
+    default: null,
+  },
   optimizer: {
     group: "Training",
     placeholder: "<name>",

@@ -9,6 +9,8 @@ import { eyeExtentOf } from "../data/connectomes.ts";
 import type { ControlReport } from "../data/controls.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
+import { agreed } from "../distributed/agree.ts";
+import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { Constraint } from "../models/constraint.ts";
@@ -226,8 +228,17 @@ function layersOf({ convolutions }: Projections, { dropout, seed }: Pick<TrainCo
   });
 }
 
-/** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */
-export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
+/**
+ * Model, optimiser and trainer of a configuration. An error leaves nothing on the backend.
+ *
+ * @param communicator  of the processes that train together
+ */
+export function createExperiment(
+  backend: Backend,
+  config: TrainConfig,
+  inputs: RunInputs,
+  communicator: Communicator = SOLO,
+): Experiment {
   const { train } = inputs.samples;
   const neurons = neuronsOfRun(inputs.connectome, inputs.projections);
   const model = createModel(backend, config, inputs);
@@ -255,6 +266,8 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
           train,
           batchSize: config.batchSize,
           accumulate: config.accumulate,
+          ...(config.microBatch !== null && { microBatch: config.microBatch }),
+          communicator,
           seed: config.seed,
           schedule: (lastStep) => scheduleOf(config, lastStep),
           evaluation: evaluationOf(config, train),
@@ -366,8 +379,12 @@ function warnUnverified({ file, verified }: CheckpointFacts, warn: Warn = () => 
  *
  * @returns a report of the parameters taken from elsewhere; null: they are those of the recipe
  */
-export async function beginExperiment({ model, trainer }: Experiment, config: TrainConfig): Promise<WarmStart | null> {
-  const init = await warmStart(model, config);
+export async function beginExperiment(
+  { model, trainer }: Experiment,
+  config: TrainConfig,
+  communicator: Communicator = SOLO,
+): Promise<WarmStart | null> {
+  const init = await agreed(communicator, () => warmStart(model, config));
   if (model.standardised) await trainer.calibrate(config.calibration);
   return init;
 }

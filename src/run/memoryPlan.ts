@@ -148,18 +148,37 @@ export function memoryLimits(): MemoryLimits {
   return { machine: machineMemory(), now: process.memoryUsage.rss() + freeMemory() };
 }
 
-/** @throws {ArgumentError} the run would take more than the process can get */
-export function refuseBeyond(plan: MemoryPlan, { machine, now }: MemoryLimits = memoryLimits()): void {
-  const { processBytes, parts } = plan;
-  if (processBytes <= Math.min(machine, now)) return;
-  const largest = [...parts].sort((a, b) => b.bytes - a.bytes).slice(0, 3);
-  const most = processBytes > machine ? `${formatBytes(machine)}, all there is` : `${formatBytes(now)}, which are free`;
+/** What the processes of a run take on the machine of one of them. */
+export interface HostPlan {
+  readonly processes: number;
+  /** At most, together. */
+  readonly processBytes: number;
+  /** Of it, what the others have now. */
+  readonly othersResident: number;
+}
+
+/**
+ * @param host  of a run of several processes
+ * @throws {ArgumentError} the run would take more than its processes can get on this machine
+ */
+export function refuseBeyond(
+  plan: MemoryPlan,
+  { machine, now }: MemoryLimits = memoryLimits(),
+  { processes, processBytes, othersResident }: HostPlan = { processes: 1, othersResident: 0, ...plan },
+): void {
+  const free = now + othersResident;
+  if (processBytes <= Math.min(machine, free)) return;
+  const largest = [...plan.parts].sort((a, b) => b.bytes - a.bytes).slice(0, 3);
+  const most =
+    processBytes > machine ? `${formatBytes(machine)}, all there is` : `${formatBytes(free)}, which are free`;
+  const fewer = processes === 1 ? "" : "fewer ranks on a host, ";
+  const share = processes === 1 ? "" : ` here, as ${processes} ranks of ${formatBytes(plan.processBytes)}`;
   throw new ArgumentError(
     "train",
     "memory",
-    `at most ${most}; a smaller --batch-size or --memory-budget, --dtype f32 or frozen parameters (--no-train-connectome, --freeze) take less; ` +
+    `at most ${most}; ${fewer}a smaller --batch-size or --memory-budget, --dtype f32 or frozen parameters (--no-train-connectome, --freeze) take less; ` +
       "--no-memory-check trains nevertheless",
-    `a run that takes about ${formatBytes(processBytes)} (${largest.map(textOf).join(", ")} …)`,
+    `a run that takes about ${formatBytes(processBytes)}${share} (${largest.map(textOf).join(", ")} …)`,
   );
 }
 

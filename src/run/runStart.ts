@@ -33,6 +33,8 @@ export interface BegunWith {
   readonly init: Facts | null;
   /** The choices of sparse kernels; null: the default ones, of a run that no GPU has computed, or of an earlier version. */
   readonly tuning: RunTuning | null;
+  /** How many processes trained together. */
+  readonly ranks: number;
 }
 
 /** Facts of network and data on which training depends. */
@@ -57,7 +59,8 @@ export async function readBegun(folder: string): Promise<BegunWith> {
   const recorded = samples && recordOf(samples, target, data);
   const init = isObject(start.init) ? start.init : null;
   const tuning = start.tuning && runTuningOf(file, start.tuning);
-  return { config: resolved(file, settings), network, data, samples: recorded, files, init, tuning };
+  const ranks = isObject(start.ranks) && Array.isArray(start.ranks.hosts) ? start.ranks.hosts.length : 1;
+  return { config: resolved(file, settings), network, data, samples: recorded, files, init, tuning, ranks };
 }
 
 function recordOf(

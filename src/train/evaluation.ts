@@ -24,6 +24,19 @@ export interface Evaluation {
   readonly seconds: number;
 }
 
+/** Sums over batches, as plain values. */
+export interface EvaluationValues {
+  readonly loss: number;
+  readonly lossWeight: number;
+  /** Σ over samples of what the penalties add to the loss. */
+  readonly penalties: number;
+  readonly penalised: number;
+  readonly metrics: MetricSums;
+  readonly count: number;
+  readonly failed: number;
+  readonly confusion: Uint32Array | null;
+}
+
 /** Sums over batches. */
 export class EvaluationSums {
   readonly #task: Task;
@@ -44,7 +57,8 @@ export class EvaluationSums {
     this.#confusion = classes !== null && times === null ? new Uint32Array(classes ** 2) : null;
   }
 
-  add(batch: Samples, result: TaskResult & { readonly outputs: FloatArray }): void {
+  /** @returns this */
+  add(batch: Samples, result: TaskResult & { readonly outputs: FloatArray }): this {
     const { failed, lossWeight } = result;
     const penalty = Object.values(result.penalties).reduce((sum, value) => sum + value, 0);
     if (lossWeight > 0) this.#loss += (result.loss - penalty) * lossWeight;
@@ -55,18 +69,19 @@ export class EvaluationSums {
     this.#failed += failed.length;
     this.#count += judged(batch, failed);
     if (this.#confusion) this.#confuse(batch, result, this.#confusion);
+    return this;
   }
 
-  /** Adds what another one of the same task has. @returns this */
-  plus(other: EvaluationSums): this {
-    this.#loss += other.#loss;
-    this.#lossWeight += other.#lossWeight;
-    this.#penalties += other.#penalties;
-    this.#penalised += other.#penalised;
-    addSums(this.#metrics, other.#metrics);
-    this.#failed += other.#failed;
-    this.#count += other.#count;
-    other.#confusion?.forEach((n, k) => {
+  /** Adds what others of the same task have. @returns this */
+  plus(other: EvaluationValues): this {
+    this.#loss += other.loss;
+    this.#lossWeight += other.lossWeight;
+    this.#penalties += other.penalties;
+    this.#penalised += other.penalised;
+    addSums(this.#metrics, other.metrics);
+    this.#failed += other.failed;
+    this.#count += other.count;
+    other.confusion?.forEach((n, k) => {
       this.#confusion![k]! += n;
     });
     return this;
@@ -86,6 +101,13 @@ export class EvaluationSums {
       const answer = classOf(outputs.subarray((b + 1) * stride - rows, (b + 1) * stride), loss.prediction);
       confusion[targets[b]! * classes + answer]!++;
     }
+  }
+
+  /** As plain values, which can be sent. */
+  get values(): EvaluationValues {
+    const [loss, lossWeight, penalties, penalised] = [this.#loss, this.#lossWeight, this.#penalties, this.#penalised];
+    const [metrics, count, failed, confusion] = [this.#metrics, this.#count, this.#failed, this.#confusion];
+    return { loss, lossWeight, penalties, penalised, metrics, count, failed, confusion };
   }
 
   /** Whether no batch was added. */

@@ -6,9 +6,10 @@ import { ArgumentError } from "../core/errors.ts";
 import { isStream, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet, SampleShape, SampleStream, Samples } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { BatchPart, PartGradients } from "../models/networkModel.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
-import type { ActivityProbe } from "../models/readout/features.ts";
+import type { ActivityProbe, GatherFeatures } from "../models/readout/features.ts";
 import type { Measurement, TaskGradients, TaskResult } from "../models/task/passes.ts";
 import type { TargetBatch } from "../models/task/targets.ts";
 import type { Task } from "../models/task/task.ts";
@@ -28,6 +29,10 @@ export interface TrainableModel<E extends object = EvaluationOptions> {
     evaluation?: E,
     measure?: Measurement,
   ): Promise<TaskGradients>;
+  /** In one turn, for a batch that is computed part by part. */
+  gradientsOfParts<R>(step: number, evaluation: E, work: (gradients: PartGradients) => Promise<R>): Promise<R>;
+  /** Σ of the weights that the targets of a part have in the loss. */
+  lossWeight(part: BatchPart, evaluation?: E): number;
   /** `outputs` [batch, times, rows]. */
   evaluate(
     input: ModelInput,
@@ -36,7 +41,9 @@ export interface TrainableModel<E extends object = EvaluationOptions> {
   ): Promise<TaskResult & { readonly outputs: FloatArray }>;
   probe(input: ModelInput, evaluation?: E): Promise<ActivityProbe>;
   /** With the samples of one input, or of several. */
-  calibrate(input: ModelInput | AsyncIterable<ModelInput>, evaluation?: E): Promise<unknown>;
+  calibrate(input: ModelInput | AsyncIterable<ModelInput>, evaluation?: E, gather?: GatherFeatures): Promise<unknown>;
+  /** What `calibrate` set; null: features are not standardised. */
+  featureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
 }
 
 /** Samples as the input of a model. */

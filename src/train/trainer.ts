@@ -1,13 +1,14 @@
 // The training loop: batches in a reproducible order, gradients, an optimiser's step, and its metrics. It prints and writes
 // nothing; its caller decides what to do with the metrics.
 
+import { createHash } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Backend, Traffic } from "../backend/backend.ts";
+import type { Backend, DeviceBuffer, Traffic } from "../backend/backend.ts";
 import type { Abortable } from "../core/abort.ts";
 import { ArgumentError, EngineError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
-import { batchCount, batches, firstSamples, isStream, joinedBatches } from "../data/loader.ts";
+import { batchCount, batches, firstSamples, isStream, joinedBatches, sliceOfSamples } from "../data/loader.ts";
 import {
   type SampleSet,
   type SampleShape,
@@ -15,14 +16,18 @@ import {
   type Samples,
   subsetOfSamples,
 } from "../data/sampleSet.ts";
+import { type Communicator, SOLO } from "../distributed/communicator.ts";
+import { shareOf } from "../distributed/treeSum.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
 import { emptySums, metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
+import { agree, checkSame } from "./agreement.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { type Evaluation, EvaluationSums } from "./evaluation.ts";
+import { defaultMicroBatch, MicroBatches, type Share } from "./microBatches.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { ParameterPenalties } from "./parameterPenalties.ts";
@@ -110,6 +115,18 @@ export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly evaluation?: E;
   /** On parameters: terms of the loss of training, not of evaluations. They stay their owner's. */
   readonly penalties?: ParameterPenalties;
+  /**
+   * The processes that train together: all make the same trainer and the same calls, on devices of the same kind. A batch is theirs together.
+   * They stop, go on and fail together, too. Default: this process trains alone.
+   */
+  readonly communicator?: Communicator;
+  /**
+   * Samples of a micro-batch. A step's batch is cut into micro-batches, whose gradients are added as a binary tree over their numbers, so that
+   * they have the same bits on any number of ranks: a rank computes some of them. They are those of the whole batch but for the order of
+   * additions: means over all its targets. Evaluations take at most as many samples at a time. Default: none, the batch is computed as a whole;
+   * with several ranks 16 on the CPU, on a GPU as many as give each rank one micro-batch (and other bits for another number of ranks).
+   */
+  readonly microBatch?: number;
 }
 
 /** How long to train. */
@@ -135,6 +152,8 @@ const TRAINER_OPTIONS: Readonly<Record<keyof TrainerOptions, true>> = {
   schedule: true,
   evaluation: true,
   penalties: true,
+  communicator: true,
+  microBatch: true,
 };
 const FIT_OPTIONS: Readonly<Record<keyof FitOptions, true>> = { epochs: true, steps: true, signal: true, recent: true };
 
@@ -167,6 +186,11 @@ export class Trainer<E extends object = EvaluationOptions> {
   readonly #schedule: (lastStep: number) => Schedule;
   readonly #evaluation: E | undefined;
   readonly #penalties: ParameterPenalties | null;
+  readonly #communicator: Communicator;
+  /** Samples of a micro-batch; null: batches are computed as a whole. */
+  readonly microBatch: number | null;
+  /** null: batches are computed as a whole. */
+  readonly #parts: MicroBatches<E> | null;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
   #isStepping = false;
@@ -174,8 +198,9 @@ export class Trainer<E extends object = EvaluationOptions> {
   /** @throws {ArgumentError} a wrong option, or samples that do not fit the model or its task; names what does not */
   constructor(options: TrainerOptions<E>) {
     const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, accumulate = 1, seed = 0, evaluation } = options;
+    const { communicator = SOLO, microBatch } = options;
     checkNames("Trainer", options, TRAINER_OPTIONS);
-    for (const [name, value] of Object.entries({ batchSize, accumulate })) {
+    for (const [name, value] of Object.entries({ batchSize, accumulate, microBatch: microBatch ?? 1 })) {
       if (!Number.isSafeInteger(value) || value < 1)
         throw new ArgumentError("Trainer", name, "a whole number of at least 1", `${value}`);
     }
@@ -190,6 +215,11 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#evaluation = evaluation;
     this.#penalties = options.penalties ?? null;
     this.#penalties?.checkTrained(optimizer.trainedElements);
+    this.#communicator = communicator;
+    const { size } = communicator;
+    const ofRanks = size > 1 ? defaultMicroBatch(model.backend, batchSize * accumulate, size) : null;
+    this.microBatch = microBatch ?? ofRanks;
+    this.#parts = this.microBatch === null ? null : new MicroBatches(communicator, model, this.microBatch, train);
   }
 
   get position(): TrainingPosition {
@@ -231,25 +261,61 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#position = { ...position };
   }
 
-  /** Fixes the feature statistics of a standardised read-out from the first `count` training samples, or all where there are fewer. */
+  /**
+   * Fixes the feature statistics of a standardised read-out from the first `count` training samples, or all where there are fewer. Ranks divide
+   * the samples; the statistics have the same bits on any number of them.
+   */
   async calibrate(count: number, { signal }: Abortable = {}): Promise<void> {
-    await this.model.calibrate(this.#firstInputs(count, signal), this.#evaluationOf(this.#train, signal));
-  }
-
-  /** The first `count` training samples, some at a time. */
-  async *#firstInputs(count: number, signal: AbortSignal | undefined): AsyncGenerator<ModelInput, void, undefined> {
-    const set = this.#train;
-    if (isStream(set)) {
-      yield inputOf(set, await firstSamples(set, count));
+    const evaluation = this.#evaluationOf(this.#train, signal);
+    const communicator = this.#communicator;
+    if (communicator.size === 1) {
+      await this.model.calibrate(this.#firstInputs(count, signal), evaluation);
       return;
     }
-    const first = subsetOfSamples(set, [...Array(Math.min(count, set.count)).keys()]);
+    const gather = async (features: () => Promise<Float64Array>): Promise<Float64Array> => {
+      let own = new Float64Array(0);
+      const lengths = await agree(communicator, async () => {
+        own = (await features()) as typeof own;
+        return own.length;
+      });
+      const before = (rank: number) => lengths.slice(0, rank).reduce((sum, length) => sum + length, 0);
+      const whole = new Float64Array(before(communicator.size));
+      whole.set(own, before(communicator.rank));
+      await communicator.allGather(whole, lengths);
+      return whole;
+    };
+    // Where all samples failed, only ranks that had some know why.
+    await agree(communicator, async () => {
+      await this.model.calibrate(this.#firstInputs(count, signal), evaluation, gather);
+    });
+  }
+
+  /** This rank's share of the first `count` training samples, some at a time. */
+  async *#firstInputs(count: number, signal: AbortSignal | undefined): AsyncGenerator<ModelInput, void, undefined> {
+    const set = this.#train;
+    const { rank, size } = this.#communicator;
+    if (isStream(set)) {
+      const samples = await firstSamples(set, count);
+      const share = shareOf(samples.size, rank, size);
+      if (share.count > 0) yield inputOf(set, sliceOfSamples(samples, set, share.first, share.count));
+      return;
+    }
+    const share = shareOf(Math.min(count, set.count), rank, size);
+    const first = subsetOfSamples(
+      set,
+      Array.from({ length: share.count }, (_, k) => share.first + k),
+    );
     const options = { batchSize: this.#samplesPerPass(set), ...(signal && { signal }) };
     for await (const samples of batches(first, options)) yield inputOf(set, samples);
   }
 
   #samplesPerPass(set: SampleShape): number {
     return samplesPerEvaluation(this.model.task, set, this.#evaluation);
+  }
+
+  /** Evaluations with micro-batches read no more than these at a time, so that all ranks have some of a small set. */
+  #samplesPerEvaluation(set: SampleShape): number {
+    return Math.min(this.#samplesPerPass(set), this.microBatch ?? Number.POSITIVE_INFINITY);
   }
 
   /** The step after which `fit` with these limits ends; Infinity: epochs of a stream, which has no end. */
@@ -271,7 +337,11 @@ export class Trainer<E extends object = EvaluationOptions> {
    * through. Leaving the loop at any step leaves a position to continue from. The model may be asked for other things meanwhile: calls take
    * turns.
    *
-   * @throws {EngineError} "busy" when another loop moves on, or computes gradients of the same model; "stream-ended"
+   * With a communicator the loop is collective: ranks make the same calls in the same order, and leave it at the same step. A signal on one of
+   * them ends it on all.
+   *
+   * @throws {EngineError} "busy" when another loop moves on, or computes gradients of the same model; "stream-ended"; "ranks-differ" when
+   *   parameters, the optimiser's state or the position are not the same on all ranks; "rank-failed" when a rank met another error
    * @throws {TrainingError} "non-finite-loss", "non-finite-gradient" or "non-finite-state"; the step was not taken, and `skip` passes over its batch
    * @throws {SolverError} for another reason a sample's solve did not reach its end; the step was not taken
    */
@@ -280,12 +350,12 @@ export class Trainer<E extends object = EvaluationOptions> {
     const schedule = this.#schedule(lastStep);
     const recent = new Window(WINDOW);
     for (const measured of options.recent?.slice(-WINDOW) ?? []) recent.add(measured);
+    if (this.#communicator.size > 1) await this.#checkRanks(lastStep);
     while (this.#position.step < lastStep) {
       const { epoch, batch: firstBatch } = this.#position;
       let next = firstBatch;
-      for await (const batch of this.#batches(epoch, firstBatch)) {
-        await nextTurn();
-        if (options.signal?.aborted || this.#position.step >= lastStep) return;
+      for await (const batch of this.#shares(epoch, firstBatch, options.signal)) {
+        if (batch.isStopped || this.#position.step >= lastStep) return;
         // Moved by `skip`, `seek` or another loop: on from there.
         if (this.#position.epoch !== epoch || this.#position.batch !== next++) break;
         const start = performance.now();
@@ -296,7 +366,7 @@ export class Trainer<E extends object = EvaluationOptions> {
           penalties,
           metrics: sums,
           stats,
-        } = hasLoss(batch, this.model.task.loss) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
+        } = batch.hasLoss ? await this.#step(batch, factor) : this.#stepWithoutTargets();
         const seconds = (performance.now() - start) / 1000;
         const metrics = metricValues(this.model.task, sums);
         recent.add({ loss, metrics, seconds });
@@ -322,13 +392,45 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  #batches(epoch: number, firstBatch: number): AsyncGenerator<Samples, void, undefined> {
+  /** The batches from a position on: this rank's shares of them. */
+  async *#shares(
+    epoch: number,
+    firstBatch: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<StepBatch, void, undefined> {
+    const parts = this.#parts;
+    if (parts) {
+      const shares = parts.shares(this.#batches(epoch, firstBatch), this.#evaluationOf(this.#train, undefined), signal);
+      for await (const share of shares) yield { ...share, hasLoss: share.lossWeights.some((weight) => weight > 0) };
+      return;
+    }
+    for await (const samples of this.#batches(epoch, firstBatch)) {
+      await nextTurn();
+      const isStopped = signal?.aborted ?? false;
+      const { loss } = this.model.task;
+      yield { samples, of: samples.size, lossWeights: [], isStopped, hasLoss: hasLoss(samples, loss) };
+    }
+  }
+
+  #batches(epoch: number, firstBatch: number): AsyncGenerator<Samples & { readonly of?: number }, void, undefined> {
     if (isStream(this.#train)) return joinedBatches(this.#train, this.#accumulate, { firstBatch });
-    const options = { batchSize: this.#samplesPerStep, shuffle: true, key: this.#key, epoch, firstBatch };
+    const parts = this.#parts;
+    const share = parts && { share: (of: number) => parts.samplesOf(of) };
+    const options = { batchSize: this.#samplesPerStep, shuffle: true, key: this.#key, epoch, firstBatch, ...share };
     return batches(this.#train, options);
   }
 
-  async #step(batch: Samples, factor: number): Promise<TaskResult> {
+  /** @throws {EngineError} "ranks-differ" */
+  async #checkRanks(lastStep: number): Promise<void> {
+    const { epoch, batch, step } = this.#position;
+    await checkSame(this.#communicator, "fit", {
+      position: `${epoch} ${batch} ${step} of ${lastStep}`,
+      settings: `${this.#batchSize} ${this.#accumulate} ${this.microBatch} ${this.#key} ${this.optimizer.lr}`,
+      ...(await hashesOf(this.model, this.optimizer)),
+    });
+  }
+
+  async #step(batch: Share, factor: number): Promise<TaskResult> {
     if (this.#isStepping) throw new EngineError("busy", "fit: expected one loop at a time, got another one's step");
     this.#isStepping = true;
     try {
@@ -344,7 +446,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     return { loss: Number.NaN, penalties: {}, metrics: emptySums(this.model.task), stats: [] };
   }
 
-  async #takeStep(batch: Samples, factor: number): Promise<TaskResult> {
+  async #takeStep(batch: Share, factor: number): Promise<TaskResult> {
     const step = this.#position.step + 1;
     const result = await this.#gradients(batch, step);
     // All samples that count failed, which is allowed: there is nothing to learn.
@@ -364,16 +466,19 @@ export class Trainer<E extends object = EvaluationOptions> {
     return result;
   }
 
-  async #gradients(batch: Samples, step: number): Promise<TaskGradients> {
+  async #gradients(batch: Share, step: number): Promise<TaskGradients> {
     const { model, optimizer } = this;
-    const input = inputOf(this.#train, batch);
+    const { samples } = batch;
     const evaluation = this.#evaluationOf(this.#train, undefined);
+    const measure = (complete?: DeviceBuffer): readonly DeviceBuffer[] => {
+      // Their gradients count in the squares.
+      const values = this.#penalties?.add(complete) ?? [];
+      return [optimizer.sumSquares(), ...values];
+    };
     try {
-      const result = await model.gradients(input, targetsOf(batch), step, evaluation, (complete) => {
-        // Their gradients count in the squares.
-        const values = this.#penalties?.add(complete) ?? [];
-        return [optimizer.sumSquares(), ...values];
-      });
+      const result = this.#parts
+        ? await this.#parts.gradients(batch, step, evaluation, measure)
+        : await model.gradients(inputOf(this.#train, samples), targetsOf(samples), step, evaluation, measure);
       return this.#penalties?.addedTo(result, result.measured.slice(1)) ?? result;
     } catch (error) {
       throw await stateError(step, error, model.parameters);
@@ -381,7 +486,7 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   /**
-   * Measures, on a few training samples, whether the training can work. Training is not affected.
+   * Measures, on a few training samples, whether the training can work. Training is not affected. Each rank measures the same, without the others.
    *
    * @param meanLoss  of the last steps; null before the first one
    * @param say  puts a remedy into words, or null where it would change nothing; default: in the options of the library
@@ -430,9 +535,11 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   /**
-   * Loss and metrics on a set, without dropout; training is not affected.
+   * Loss and metrics on a set, without dropout; training is not affected. Ranks divide the samples, some at a time; the sums are added in the
+   * order of the set, so that they have the same bits on any number of ranks. Collective; a signal on one rank ends it on all.
    *
    * @throws {ArgumentError} samples that do not fit the model or its task; names what does not
+   * @throws the signal's reason; on ranks whose own signal was not aborted an "AbortError"
    */
   async evaluate(set: SampleSet, { signal }: Abortable = {}): Promise<Evaluation> {
     const { model } = this;
@@ -440,15 +547,48 @@ export class Trainer<E extends object = EvaluationOptions> {
     const start = performance.now();
     const sums = new EvaluationSums(model.task);
     const evaluation = this.#evaluationOf(set, signal);
-    const batchSize = this.#samplesPerPass(set);
-    for await (const batch of batches(set, { batchSize, ...(signal && { signal }) })) {
-      await nextTurn();
-      if (!hasTargets(batch)) continue;
-      sums.add(batch, await model.evaluate(inputOf(set, batch), targetsOf(batch), evaluation));
+    const batchSize = this.#samplesPerEvaluation(set);
+    const communicator = this.#communicator;
+    const { rank, size } = communicator;
+    const own = batches(set, { batchSize, firstBatch: rank, stride: size, ...(signal && { signal }) });
+    try {
+      // A batch on each rank at a time.
+      for (let k = 0; k < batchCount(set.count, batchSize); k += size) {
+        const all = await agree(communicator, async () => {
+          const { value: batch } = await own.next();
+          await nextTurn();
+          if (!batch || !hasTargets(batch)) return null;
+          const result = await model.evaluate(inputOf(set, batch), targetsOf(batch), evaluation);
+          return new EvaluationSums(model.task).add(batch, result).values;
+        });
+        for (const values of all) if (values) sums.plus(values);
+      }
+    } finally {
+      await own.return();
     }
     if (sums.isEmpty) throw new ArgumentError("evaluate", "set.weights", "at least one target that counts", "none");
     return sums.result((performance.now() - start) / 1000);
   }
+}
+
+/** A step's batch, and whether anything counts in its loss. */
+interface StepBatch extends Share {
+  readonly hasLoss: boolean;
+}
+
+/** Of all numbers that a step starts from. */
+async function hashesOf<E extends object>(
+  model: TrainableModel<E>,
+  optimizer: Optimizer,
+): Promise<Readonly<Record<string, string>>> {
+  const parameters = createHash("sha256");
+  for (const { name } of model.parameters.all()) parameters.update(name).update(await model.parameters.values(name));
+  const statistics = await model.featureStatistics();
+  for (const values of Object.values(statistics ?? {})) parameters.update(values);
+  const { kind, step, moments } = await optimizer.state();
+  const state = createHash("sha256").update(`${kind} ${step}`);
+  for (const [name, values] of Object.entries(moments)) state.update(name).update(values);
+  return { parameters: parameters.digest("hex"), "state of the optimiser": state.digest("hex") };
 }
 
 /** The values of a step that running means are made of. */

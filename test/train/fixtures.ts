@@ -90,6 +90,8 @@ export function tinyTraining(
     readonly endTime?: number;
     readonly schedule?: NonNullable<TrainerOptions["schedule"]>;
     readonly solve?: SolveOptions;
+    /** Further options of the trainer. */
+    readonly trainer?: Partial<TrainerOptions>;
   } = {},
 ): Tiny {
   const { seed = 3, batchSize = 12, endTime = 2, schedule } = options;
@@ -103,6 +105,7 @@ export function tinyTraining(
     seed,
     ...(schedule && { schedule }),
     evaluation: { endTime },
+    ...options.trainer,
   });
   const dispose = (): void => {
     optimizer.dispose();

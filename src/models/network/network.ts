@@ -48,6 +48,8 @@ export interface Evaluated<E> {
   readonly widest?: number;
   /** Most samples in a chunk, to bound memory; the numbers do not depend on it. Default: as many as the device takes at once. */
   readonly mostSamples?: number;
+  /** The number of its first sample, in errors and for dropout, where it is a part of a larger batch. Default 0. */
+  readonly firstSample?: number;
 }
 
 /** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
@@ -98,8 +100,8 @@ export class Network<E> {
   }
 
   /** The evaluation with its initial state as numbers. @throws {ArgumentError | ShapeError | SolverError} input or evaluation cannot be taken */
-  checked({ input, evaluation }: Evaluated<E>): E {
-    this.#checkInput(input);
+  checked({ input, evaluation, firstSample }: Evaluated<E>): E {
+    this.#checkInput(input, firstSample);
     resolveInterventions(this.model, evaluation as Intervened, input);
     const h0 = this.#initialState({ input, evaluation });
     return h0 ? { ...evaluation, h0 } : evaluation;
@@ -107,17 +109,22 @@ export class Network<E> {
 
   /** The samples `kept` of a batch, as a batch of their own. */
   selectSamples({ input, evaluation, ...rest }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
-    const h0 = this.#evolution.shapeOf(input, evaluation).h0();
     const data = gatherSamples(input.data, this.inputRows(input), kept);
-    const { interventions } = evaluation as Intervened;
     return {
       ...rest,
       input: { ...input, data, batch: kept.length },
-      evaluation: {
-        ...evaluation,
-        ...(h0 && { h0: gatherSamples(h0, this.stateRows(input.batch), kept) }),
-        ...(interventions && { interventions: interventionsOfSamples(interventions, input, kept) }),
-      },
+      evaluation: this.selectEvaluation({ input, evaluation }, kept),
+    };
+  }
+
+  /** How the samples `kept` of a batch are evaluated; the numbers of its input are not read. */
+  selectEvaluation({ input, evaluation }: Evaluated<E>, kept: readonly number[]): E {
+    const h0 = this.#evolution.shapeOf(input, evaluation).h0();
+    const { interventions } = evaluation as Intervened;
+    return {
+      ...evaluation,
+      ...(h0 && { h0: gatherSamples(h0, this.stateRows(input.batch), kept) }),
+      ...(interventions && { interventions: interventionsOfSamples(interventions, input, kept) }),
     };
   }
 
@@ -148,13 +155,13 @@ export class Network<E> {
 
   /** `chunks` without waiting for the device. */
   async *startedChunks(
-    { input, evaluation, at, reads = "states", widest = 0, mostSamples = input.batch }: Evaluated<E>,
+    { input, evaluation, at, reads = "states", widest = 0, mostSamples = input.batch, firstSample = 0 }: Evaluated<E>,
     purpose: RunPurpose,
   ): AsyncGenerator<StartedChunk> {
     const { backend } = this;
     const { numNeurons, inputSize } = this.options;
     const evolution = this.#evolution;
-    const frames = this.#checkInput(input);
+    const frames = this.#checkInput(input, firstSample);
     const { ts, rest } = evolution.shapeOf(input, evaluation);
     const times = ts.length;
     const wanted = checkedTimes(at, times);
@@ -187,7 +194,7 @@ export class Network<E> {
         const all = await backend.downloadAll([...record, ...more]);
         const stats = await solve.poll(all.slice(0, record.length));
         if (!stats) return null;
-        evolution.checkSolved(stats, first, purpose);
+        evolution.checkSolved(stats, firstSample + first, purpose);
         return { stats, failed: failedSamples([stats]), values: all.slice(record.length) };
       };
       const { hs, ctHs, active } = chunk;
@@ -277,7 +284,7 @@ export class Network<E> {
   }
 
   /** @returns the number of steps */
-  #checkInput(input: ModelInput): number {
+  #checkInput(input: ModelInput, firstSample = 0): number {
     const { data, batch, steps = 1 } = input;
     const { inputSize } = this.options;
     const where = "ConnectomeNetwork";
@@ -288,19 +295,21 @@ export class Network<E> {
     if (data.length !== expected) {
       throw new ShapeError(where, "data", `${batch} × ${steps} × ${inputSize} = ${expected} numbers`, `${data.length}`);
     }
-    this.#checkNumbers("data", data, this.inputRows(input));
+    this.#checkNumbers("data", data, this.inputRows(input), firstSample);
     return steps;
   }
 
   /** @throws {SolverError} numbers that are not finite, where a sample must not fail */
-  #checkNumbers(argument: string, data: ArrayLike<number>, rows: SampleRows): void {
+  #checkNumbers(argument: string, data: ArrayLike<number>, rows: SampleRows, firstSample = 0): void {
     if (!this.#evolution.refusesNonFinite) return;
-    const index = findNonFinite(data, this.backend.dtype);
-    if (index < 0) return;
-    const sample = sampleAt(rows, index);
+    const found = findNonFinite(data, this.backend.dtype);
+    if (found < 0) return;
+    const sample = firstSample + sampleAt(rows, found);
+    // The parts of a batch have sample after sample.
+    const index = found + firstSample * rows.times * rows.width;
     throw new SolverError(
       "nonFinite",
-      `ConnectomeNetwork: expected finite numbers, got ${data[index]} at ${index}, in sample ${sample} (${argument})`,
+      `ConnectomeNetwork: expected finite numbers, got ${data[found]} at ${index}, in sample ${sample} (${argument})`,
       { argument, index, sample },
     );
   }

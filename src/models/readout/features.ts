@@ -42,6 +42,9 @@ interface Features extends Outcome {
   readonly batch: number;
 }
 
+/** The features of all samples, [samples, features], from what computes those of some; samples that fail are left out. */
+export type GatherFeatures = (own: () => Promise<Float64Array>) => Promise<Float64Array>;
+
 /**
  * Mean, standard deviation (pooled within groups that share a scale) and scale of each feature over the samples of all inputs; those that fail are left out.
  *
@@ -53,21 +56,24 @@ export async function featureStatistics<E>(
   readout: Readout,
   inputs: AsyncIterable<ModelInput> | Iterable<ModelInput>,
   plan: Omit<ReadBatch<E>, "input">,
+  gather: GatherFeatures,
 ): Promise<Record<"mean" | "std" | "scale", Float64Array>> {
   const { nFeatures, scaleBy, fanIn } = readout.shape;
-  const known: Features[] = [];
   const failures: SolveStats[] = [];
-  for await (const input of inputs) {
-    const { all, rest } = await withoutFailed(network, { ...plan, input }, (part) =>
-      readFeatures(network, readout, { ...plan, ...part }, async () => {}),
-    );
-    const { features, batch, failed, stats } = rest?.result ?? all;
-    if (failed.length < batch) known.push({ features, batch, failed, stats });
-    else failures.push(...stats);
-  }
-  if (known.length === 0) for (const stats of failures) assertSolved(stats);
-  const { features, count } = joined(known);
-  const { mean, std: own } = columnStatistics(features, count, nFeatures);
+  const features = await gather(async () => {
+    const known: Float64Array[] = [];
+    for await (const input of inputs) {
+      const { all, rest } = await withoutFailed(network, { ...plan, input }, (part) =>
+        readFeatures(network, readout, { ...plan, ...part }, async () => {}),
+      );
+      const { features: own, batch, failed, stats } = rest?.result ?? all;
+      if (failed.length < batch) known.push(own);
+      else failures.push(...stats);
+    }
+    return joined(known);
+  });
+  if (features.length === 0) for (const stats of failures) assertSolved(stats);
+  const { mean, std: own } = columnStatistics(features, features.length / nFeatures, nFeatures);
   const std = scaleBy ? pooledDeviations(own, scaleBy) : own;
   const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
   const c = Math.min(1, FEATURE_SCALE / Math.sqrt(fanIn));
@@ -76,15 +82,15 @@ export async function featureStatistics<E>(
   return { mean, std, scale: std.map((s) => c / (s + STD_FLOOR * rms)) };
 }
 
-function joined(parts: readonly Features[]): { readonly features: Float64Array; readonly count: number } {
-  if (parts.length === 1) return { features: parts[0]!.features, count: parts[0]!.batch };
-  const features = new Float64Array(parts.reduce((sum, part) => sum + part.features.length, 0));
+function joined(parts: readonly Float64Array[]): Float64Array {
+  if (parts.length === 1) return parts[0]!;
+  const features = new Float64Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
-    features.set(part.features, at);
-    at += part.features.length;
+    features.set(part, at);
+    at += part.length;
   }
-  return { features, count: parts.reduce((sum, { batch }) => sum + batch, 0) };
+  return features;
 }
 
 /** How a network and its read-out respond to some inputs; samples that fail are left out. */

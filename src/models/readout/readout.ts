@@ -135,10 +135,13 @@ export class Readout {
     return [this.#loss, ...this.#metricSums];
   }
 
-  /** Uploads what the samples of a chunk have in common at all times. */
-  beginChunk(chunk: ChunkStates, targets: CountedTargets): void {
+  /**
+   * Uploads what the samples of a chunk have in common at all times.
+   * @param firstSample  number of the first of `targets`, where these are of a part of a batch
+   */
+  beginChunk(chunk: ChunkStates, targets: CountedTargets, firstSample: number): void {
     const { desk, first, count } = chunk;
-    desk.set(desk.sample("sampleId"), (lane) => first + lane);
+    desk.set(desk.sample("sampleId"), (lane) => firstSample + first + lane);
     if (!targets.weights) desk.set(desk.sample("counts"), (lane) => (lane < count ? 1 : 0));
     if (targets.rows.times === 1) this.#putTargets(chunk, targets, 0);
   }

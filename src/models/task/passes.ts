@@ -68,9 +68,19 @@ export interface Judge {
   readonly penalties: Penalties;
 }
 
+/** The batch that a part belongs to: its samples and the weight of its targets decide what those of the part count. */
+export interface WholeBatch {
+  /** Samples; activity penalties are means over them. */
+  readonly size: number;
+  /** Σ w, which the loss is divided by. 0: nothing counts in the loss. */
+  readonly lossWeight: number;
+}
+
 /** A batch with its targets; null: outputs alone are wanted. */
 export interface JudgedBatch<E> extends ReadBatch<E> {
   readonly targets: TargetBatch | null;
+  /** The batch is a part of this one. Its loss, penalties and gradients are its share in those of the whole batch. */
+  readonly whole?: WholeBatch;
 }
 
 /** The result of a pass; `outputs` [batch, readings, rows] of a loss pass. */
@@ -114,6 +124,28 @@ export async function runBatch<E>(
   };
 }
 
+/**
+ * The gradients of a part of a batch replace those of the parameters. Nothing in the part needs to count. Where samples fail there are no
+ * gradients, and the result only names them: the whole batch is to be computed without them.
+ */
+export async function runPart<E>(
+  network: Network<E>,
+  judge: Judge,
+  batch: JudgedBatch<E> & { readonly whole: WholeBatch },
+): Promise<TaskGradients> {
+  network.parameters.clearGradients();
+  return new BatchRun(network, judge, batch).gradients(() => []);
+}
+
+/**
+ * Σ of the weights that the targets of a batch, or of a part, have in the loss. 0: none counts.
+ *
+ * @throws {ArgumentError | ShapeError} targets that the task cannot take
+ */
+export function lossWeightOf<E>(network: Network<E>, judge: Judge, batch: JudgedBatch<E>): number {
+  return new BatchRun(network, judge, batch).lossWeight;
+}
+
 /** One walk over the chunks of a batch. */
 class BatchRun<E> {
   readonly #network: Network<E>;
@@ -121,12 +153,14 @@ class BatchRun<E> {
   readonly #penalties: Penalties;
   readonly #batch: Evaluated<E>;
   readonly #targets: CountedTargets | null;
+  readonly #firstSample: number;
+  readonly #whole: WholeBatch;
   readonly #times: readonly number[];
   readonly #stats: SolveStats[] = [];
   readonly #failed: number[] = [];
 
   constructor(network: Network<E>, { readout, penalties }: Judge, batch: JudgedBatch<E>) {
-    const { input, targets } = batch;
+    const { input, targets, firstSample = 0 } = batch;
     this.#network = network;
     this.#readout = readout;
     this.#penalties = penalties;
@@ -135,7 +169,9 @@ class BatchRun<E> {
     const reads = penalties.sums.length > 0 ? "states" : "outputs";
     this.#batch = { ...batch, at: this.#times, reads, widest: readout.shape.widest };
     const { dtype } = network.backend;
-    this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
+    this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype, firstSample);
+    this.#firstSample = firstSample;
+    this.#whole = batch.whole ?? { size: input.batch, lossWeight: this.#targets?.total ?? 1 };
   }
 
   /** @throws {ArgumentError} none counts, or with gradients none in the loss */
@@ -145,6 +181,11 @@ class BatchRun<E> {
     if (!training || this.#targets.total > 0) return;
     const expected = "at least one target that counts in the loss";
     throw new ArgumentError("targets", "weights", expected, "only targets of classes with the weight 0");
+  }
+
+  /** Σ w of its own targets, in the loss. */
+  get lossWeight(): number {
+    return this.#targets?.total ?? 0;
   }
 
   get #readings(): number {
@@ -158,13 +199,13 @@ class BatchRun<E> {
   }
 
   #begin(): void {
-    this.#readout.beginBatch(this.#targets?.total ?? 1);
-    this.#penalties.beginBatch(this.#batch.input.batch * this.#times.length);
+    this.#readout.beginBatch(this.#whole.lossWeight);
+    this.#penalties.beginBatch(this.#whole.size * this.#times.length);
   }
 
   #beginChunk(chunk: ChunkStates): void {
     if (!this.#targets) return;
-    this.#readout.beginChunk(chunk, this.#targets);
+    this.#readout.beginChunk(chunk, this.#targets, this.#firstSample);
     this.#penalties.beginChunk(chunk);
   }
 
@@ -232,14 +273,14 @@ class BatchRun<E> {
   #result(record: readonly ArrayLike<number>[]): TaskResult {
     const { task, sumLayout } = this.#readout;
     const isKnown = this.#targets !== null && this.#failed.length === 0;
-    const lossWeight = isKnown ? this.#targets!.total : 0;
+    const hasLoss = isKnown && this.#whole.lossWeight > 0;
     const [loss, ...rest] = isKnown ? record : [[Number.NaN]];
     const parts = sumLayout.map((layout, i) => ({ layout, values: rest[i] ?? new Float64Array(layout.rows) }));
     const penalties = isKnown ? this.#penalties.values(rest.slice(sumLayout.length)) : {};
     return {
-      loss: Object.values(penalties).reduce((sum, p) => sum + p, lossWeight > 0 ? loss![0]! : Number.NaN),
+      loss: Object.values(penalties).reduce((sum, p) => sum + p, hasLoss ? loss![0]! : Number.NaN),
       penalties,
-      lossWeight,
+      lossWeight: isKnown ? this.lossWeight : 0,
       metrics: sumsFrom(task, parts, isKnown ? this.#targets!.perNumber : new Float64Array(task.target.width)),
       count: this.#batch.input.batch * this.#readings,
       stats: this.#stats,

@@ -47,6 +47,7 @@ export function selectTargets(
  * Checks the targets of a batch and adds up their weights.
  *
  * @param readTimes  times of the read-out: a target without times of its own counts at each of them
+ * @param firstSample  number of the first sample in errors, where these are targets of a part of a batch
  * @throws {ShapeError} another number of targets, weights or times than the task and the read-out have
  * @throws {ArgumentError} a target that counts and cannot be asked for, a weight that is negative or out of the device's range
  */
@@ -56,6 +57,7 @@ export function countTargets(
   batch: number,
   readTimes: number,
   dtype: DType,
+  firstSample = 0,
 ): CountedTargets {
   const { loss, target } = task;
   const { values, weights } = targets;
@@ -69,17 +71,18 @@ export function countTargets(
   if (weights && weights.length !== expected) throw new ShapeError(WHERE, "weights", shape, `${weights.length}`);
   // A target without times of its own counts once per read-out time.
   const repeats = target.times === null ? readTimes : 1;
+  const placeOf = (i: number): string => placeIn(rows, i, firstSample);
   const perNumber = new Float64Array(width);
   const lossWeights = loss.weightOf ? new Float64Array(expected) : null;
   let total = 0;
   for (let i = 0; i < expected; i++) {
     const w = weights ? weights[i]! : 1;
-    if (weights) checkWeight(w, dtype, rows, i);
+    if (weights) checkWeight(w, dtype, i, placeOf);
     if (w === 0) continue;
-    checkTarget(task, values[i]!, dtype, rows, i);
+    checkTarget(task, values[i]!, dtype, i, placeOf);
     const inLoss = lossWeights ? w * loss.weightOf!(values[i]!) : w;
     if (lossWeights) {
-      checkWeight(inLoss, dtype, rows, i);
+      checkWeight(inLoss, dtype, i, placeOf);
       lossWeights[i] = inLoss;
     }
     perNumber[i % width]! += w * repeats;
@@ -96,30 +99,32 @@ export function checkCounted({ perNumber }: CountedTargets): void {
     throw new ArgumentError(WHERE, "weights", "at least one target that counts", "none");
 }
 
-function checkWeight(weight: number, dtype: DType, rows: SampleRows, i: number): void {
+/** Where number i of an array of targets belongs, in words. */
+type PlaceOf = (i: number) => string;
+
+function checkWeight(weight: number, dtype: DType, i: number, placeOf: PlaceOf): void {
   if (!(weight >= 0 && Number.isFinite(weight)))
-    throw new ArgumentError(WHERE, "weights", "finite numbers of at least 0", `${weight} ${placeOf(rows, i)}`);
+    throw new ArgumentError(WHERE, "weights", "finite numbers of at least 0", `${weight} ${placeOf(i)}`);
   const least = smallestNormal(dtype);
   if (weight === 0 || (weight >= least && weight <= 1 / least)) return;
   const expected = `0, or numbers from ${least} to ${1 / least}`;
-  throw new ArgumentError(WHERE, "weights", expected, `${weight} ${placeOf(rows, i)}`);
+  throw new ArgumentError(WHERE, "weights", expected, `${weight} ${placeOf(i)}`);
 }
 
-function checkTarget({ loss, target }: Task, value: number, dtype: DType, rows: SampleRows, i: number): void {
+function checkTarget({ loss, target }: Task, value: number, dtype: DType, i: number, placeOf: PlaceOf): void {
   if (target.kind === "class") {
     if (Number.isInteger(value) && value >= 0 && value < target.classes!) return;
-    throw new ArgumentError(WHERE, "values", `classes 0 to ${target.classes! - 1}`, `${value} ${placeOf(rows, i)}`);
+    throw new ArgumentError(WHERE, "values", `classes 0 to ${target.classes! - 1}`, `${value} ${placeOf(i)}`);
   }
   if (!Number.isFinite(dtype === "f32" ? Math.fround(value) : value))
-    throw new ArgumentError(WHERE, "values", "finite numbers (or weight 0)", `${value} ${placeOf(rows, i)}`);
+    throw new ArgumentError(WHERE, "values", "finite numbers (or weight 0)", `${value} ${placeOf(i)}`);
   const refusal = loss.refuses?.(value) ?? null;
-  if (refusal !== null) throw new ArgumentError(WHERE, "values", refusal, `${value} ${placeOf(rows, i)}`);
+  if (refusal !== null) throw new ArgumentError(WHERE, "values", refusal, `${value} ${placeOf(i)}`);
 }
 
-/** Where number i of an array of targets belongs, in words. */
-function placeOf({ times, width }: SampleRows, i: number): string {
+function placeIn({ times, width }: SampleRows, i: number, firstSample: number): string {
   const row = Math.floor(i / width);
-  const parts = [`for sample ${Math.floor(row / times)}`];
+  const parts = [`for sample ${firstSample + Math.floor(row / times)}`];
   if (times > 1) parts.push(`time ${row % times}`);
   if (width > 1) parts.push(`number ${i % width}`);
   return parts.join(", ");
