@@ -20,8 +20,9 @@ export interface BackendSelection {
   /** Default "f32". */
   readonly dtype?: DType;
   /**
-   * Adapter of WebGPU: its name, a part of it, or its index as `axograd doctor` shows it. Default: the one that the environment variable
-   * AXOGRAD_ADAPTER names, or else the first GPU.
+   * Adapter of WebGPU: its name, a part of it, its index or its PCI address ("0000:65:00.0") as `axograd doctor` shows them. Default: the one
+   * that the environment variable AXOGRAD_ADAPTER names, or else the first GPU, of those that a launcher gave to this process
+   * (CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES, ZE_AFFINITY_MASK, SLURM_STEP_GPUS).
    */
   readonly adapter?: string | number;
   /**
@@ -101,8 +102,8 @@ function checkOneOf(argument: string, value: string, known: readonly string[]): 
  */
 async function hasGpu(): Promise<boolean> {
   try {
-    const { adapterOfEnvironment, listAdapters } = await import("./webgpu/backend.ts");
-    return adapterOfEnvironment() !== undefined || (await listAdapters()).some(({ isSoftware }) => !isSoftware);
+    const { adapterOfEnvironment, hasGpu: hasAssignedGpu } = await import("./webgpu/backend.ts");
+    return adapterOfEnvironment() !== undefined || (await hasAssignedGpu());
   } catch (error) {
     if (error instanceof ArgumentError) throw error;
     // No driver, or no WebGPU for this platform: "auto" asks for the best there is, not for this one.

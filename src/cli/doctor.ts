@@ -6,8 +6,18 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { createMemory, MAX_PAGES, PAGE_BYTES, webAssembly } from "../backend/wasm/module.ts";
 import { mostThreads } from "../backend/wasm/threads.ts";
-import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
+import { assignedAdapters, gpuVariables } from "../backend/webgpu/assignedGpus.ts";
+import {
+  ADAPTER_VARIABLE,
+  type AdapterInfo,
+  adapterAmong,
+  adapterOfEnvironment,
+  adaptersAmong,
+  adapterText,
+  HOW_TO_TELL_APART,
+} from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
+import { vulkanLayer } from "../backend/webgpu/vulkanLayer.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatBytes } from "../core/format.ts";
 import { plural } from "../core/text.ts";
@@ -27,10 +37,34 @@ export interface Diagnosis {
   readonly adapters: readonly AdapterInfo[];
   /** Why adapters could not be listed; null if they could, even if there are none. */
   readonly adapterError: string | null;
+  /** Names that several adapters have. */
+  readonly equalAdapters: readonly EqualAdapters[];
+  /** What a launcher says about this process; null: nothing. */
+  readonly launcher: LauncherReport | null;
   readonly choice: { readonly device: "wasm" | "webgpu"; readonly reason: string };
   /** What trainings remember of cards. */
   readonly tuning: TuningReport;
   readonly advice: readonly string[];
+}
+
+/** Adapters of one name. */
+export interface EqualAdapters {
+  readonly name: string;
+  readonly indices: readonly number[];
+  /** How they are told apart; null: they are not. */
+  readonly how: string | null;
+}
+
+/** This process among those that a launcher started. */
+export interface LauncherReport {
+  /** Those that assign GPUs, as NAME=value. */
+  readonly variables: readonly string[];
+  /** Number of the process on its host; null: no launcher says. */
+  readonly localRank: number | null;
+  /** Index of the adapter that a rank of a training takes here; null: none. */
+  readonly adapter: number | null;
+  /** Why the variables cannot be followed; null: they can. */
+  readonly error: string | null;
 }
 
 /** The choices of sparse kernels that are remembered on this machine. */
@@ -77,6 +111,8 @@ const FEATURES = ["timestamp-query", "shader-f16", "subgroups"] as const;
 
 /** Where Vulkan loaders look for manifests of drivers. */
 const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+/** Of Slurm, Open MPI, MPICH and Intel MPI, MVAPICH. */
+const LOCAL_RANKS = ["SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK"];
 const NVIDIA_MODULE = "/proc/driver/nvidia/version";
 
 /** Adds the command to the program. */
@@ -102,6 +138,8 @@ export function register(program: Command): void {
 export async function diagnose(): Promise<Diagnosis> {
   const { vulkan, adapters, adapterError } = await graphics();
   const wasm = webAssemblyReport();
+  const equal = await equalAdapters(adapters);
+  const launcher = launcherReport(adapters);
   return {
     axograd: VERSION,
     node: process.version,
@@ -112,10 +150,48 @@ export async function diagnose(): Promise<Diagnosis> {
     vulkan,
     adapters,
     adapterError,
+    equalAdapters: equal,
+    launcher,
     choice: choiceAmong(adapters),
     tuning: await tuningReport(),
-    advice: [...(wasm.error === null ? [] : [wasm.error]), ...adviceFor(vulkan, adapters, adapterError)],
+    advice: [
+      ...(wasm.error === null ? [] : [wasm.error]),
+      ...adviceFor(vulkan, adapters, adapterError),
+      ...(equal.some(({ how }) => how === null) ? [HOW_TO_TELL_APART] : []),
+      ...(launcher?.error ? [launcher.error] : []),
+    ],
   };
+}
+
+async function equalAdapters(adapters: readonly AdapterInfo[]): Promise<readonly EqualAdapters[]> {
+  const names = [...new Set(adapters.map(({ name }) => name))];
+  const equal = names.map((name) => adapters.filter((one) => one.name === name)).filter(({ length }) => length > 1);
+  return Promise.all(
+    equal.map(async (group): Promise<EqualAdapters> => {
+      const isClear = group.every(({ obstacle }) => obstacle === null);
+      const how = isClear ? `by a Vulkan layer, ${(await vulkanLayer()).origin}` : null;
+      return { name: group[0]!.name, indices: group.map(({ index }) => index), how };
+    }),
+  );
+}
+
+/** What the variables of launchers say about this process. */
+export function launcherReport(
+  adapters: readonly AdapterInfo[],
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): LauncherReport | null {
+  const variables = gpuVariables(environment);
+  const rankVariable = LOCAL_RANKS.find((name) => /^\d+$/.test(environment[name] ?? ""));
+  const localRank = rankVariable === undefined ? null : Number(environment[rankVariable]);
+  if (variables.length === 0 && localRank === null) return null;
+  try {
+    const named = environment[ADAPTER_VARIABLE];
+    const usable = named ? adaptersAmong(adapters, named) : assignedAdapters(adapters, environment);
+    const adapter = usable[(localRank ?? 0) % Math.max(1, usable.length)]?.index ?? null;
+    return { variables, localRank, adapter, error: null };
+  } catch (error) {
+    return { variables, localRank, adapter: null, error: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** @param file  of what is remembered */
@@ -148,7 +224,7 @@ async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adap
   try {
     const { hasVulkanLoader, listAdapters } = await import("../backend/webgpu/dawn.ts");
     loader = hasVulkanLoader();
-    const adapters = await listAdapters();
+    const adapters = await listAdapters({ identify: true });
     return { vulkan: { loader, drivers, nvidiaModule }, adapters, adapterError: null };
   } catch (error) {
     // Not the machine's fault, and no command would run on a GPU with it.
@@ -185,16 +261,28 @@ export function choiceAmong(
   named: string | undefined = adapterOfEnvironment(),
 ): Diagnosis["choice"] {
   if (named !== undefined) {
-    const found = adapterAmong(adapters, named)?.name ?? "an error, as no adapter has this name or index";
+    const found = adapterAmong(adapters, named)?.name ?? "an error, as no adapter has this name, index or PCI address";
     return { device: "webgpu", reason: `${ADAPTER_VARIABLE}=${named}: ${found}` };
   }
-  const gpu = adapters.find(({ isSoftware }) => !isSoftware);
+  const gpu = assignedGpu(adapters);
+  if (typeof gpu === "string") return { device: "webgpu", reason: `an error: ${gpu}` };
   if (gpu) return { device: "webgpu", reason: `${gpu.name} is a GPU (f64 runs on wasm)` };
   const reason =
     adapters.length === 0
       ? "no adapter was found"
-      : `${adapters.map(({ name }) => name).join(", ")}: a CPU that poses as a GPU, slower than wasm`;
+      : adapters.some(({ isSoftware }) => !isSoftware)
+        ? `${gpuVariables().join(", ")}: no GPU for this process`
+        : `${[...new Set(adapters.map(({ name }) => name))].join(", ")}: a CPU that poses as a GPU, slower than wasm`;
   return { device: "wasm", reason };
+}
+
+/** The GPU that the environment gives to this process first; undefined: none; a text: why its variables cannot be followed. */
+function assignedGpu(adapters: readonly AdapterInfo[]): AdapterInfo | string | undefined {
+  try {
+    return assignedAdapters(adapters).find(({ isSoftware }) => !isSoftware);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** What to install so that a GPU can be used; empty if one was found. */
@@ -243,9 +331,14 @@ export function textOf(it: Diagnosis): string {
   return [
     ...lines.map(([label, text]) => `${label.padEnd(9)} ${text}`),
     ...adapters.flatMap(adapterLines),
+    ...it.equalAdapters.map(({ name, indices, how }) => {
+      const all = `${indices.join(", ")} have the name ${name} and are`;
+      return `${"equal".padEnd(9)} ${all} ${how === null ? "not told apart: only the first can be opened" : `told apart ${how}`}`;
+    }),
+    ...(it.launcher === null ? [] : [`${"launcher".padEnd(9)} ${launcherText(it.launcher, adapters)}`]),
     `${"auto".padEnd(9)} ${choice.device}: ${choice.reason}`,
     ...(adapters.length > 1
-      ? [`${"".padEnd(9)} ${ADAPTER_VARIABLE}=<index or part of a name> chooses another adapter`]
+      ? [`${"".padEnd(9)} ${ADAPTER_VARIABLE}=<index, PCI address or part of a name> chooses another adapter`]
       : []),
     `${"tuning".padEnd(9)} ${tuningText(it)}`,
     ...it.advice.map((text) => `${"advice".padEnd(9)} ${text}`),
@@ -261,6 +354,16 @@ function tuningText({ tuning: { file, choices, error }, adapters }: Diagnosis): 
   return counts.length === 0 ? `nothing remembered for these adapters (${file})` : `${counts.join(", ")}, in ${file}`;
 }
 
+/** "SLURM_STEP_GPUS=1, local rank 0: takes 1: Great GPU (0000:65:00.0)". */
+function launcherText(
+  { variables, localRank, adapter, error }: LauncherReport,
+  adapters: readonly AdapterInfo[],
+): string {
+  const facts = [...variables, ...(localRank === null ? [] : [`local rank ${localRank}`])].join(", ");
+  const taken = adapters.find(({ index }) => index === adapter);
+  return `${facts}: ${taken ? `takes ${adapterText(taken)}` : error === null ? "takes no GPU" : "an error"}`;
+}
+
 function wasmText({ simd, threads, memoryBytes, mostThreads: most, error }: WasmReport): string {
   const parts = `SIMD ${yesNo(simd)}, threads ${yesNo(threads)}`;
   return error === null
@@ -271,7 +374,9 @@ function wasmText({ simd, threads, memoryBytes, mostThreads: most, error }: Wasm
 function adapterLines({
   index,
   name,
+  pci,
   isSoftware,
+  obstacle,
   api,
   vendor,
   architecture,
@@ -283,7 +388,8 @@ function adapterLines({
   const maker = [vendor, architecture].filter((part) => part !== "").join(" ");
   const amounts = LIMITS.map(([limit, label]) => `${label} ${amount(limit, limits[limit] ?? 0)}`);
   return [
-    `  ${index}: ${name} (${isSoftware ? "software" : "GPU"}, ${api})`,
+    `  ${index}: ${name} (${[isSoftware ? "software" : "GPU", api, ...(pci === null ? [] : [`PCI ${pci}`])].join(", ")})`,
+    ...(obstacle === null ? [] : [`     cannot be opened: ${obstacle}`]),
     `     driver ${driver || "unknown"}${maker === "" ? "" : `, ${maker}`}`,
     `     ${amounts.join(", ")}`,
     `     ${FEATURES.map((feature) => `${feature} ${yesNo(features.includes(feature))}`).join(", ")}`,

@@ -74,7 +74,7 @@ export function register(program: Command, open: typeof openGpu = openGpu, tuner
     )
     .option("--out <file>", "file for the choices", path("--out"), "tuning.json")
     .option("--overwrite", "replace a file that exists")
-    .option("--adapter <name>", "GPU: its name, a part of it, or its index as npx axograd doctor shows it")
+    .option("--adapter <name>", "GPU: its name, a part of it, its index or PCI address, as npx axograd doctor shows it")
     .option("--software", "try on a software adapter, too, whose times say nothing about a GPU")
     .option("--json", "report as JSON");
   for (const key of KEYS) addSetting(command, key);

@@ -3,25 +3,46 @@
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
 import { mostThreads } from "../backend/wasm/threads.ts";
+import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import type { TrainConfig } from "./config.ts";
 import { type RunTuning, retuneAs } from "./tuning.ts";
 
 export interface DeviceOptions {
   readonly profile?: boolean;
-  /** Gets a warning about threads that are not started; by default only the backend's description has their number. */
+  /**
+   * Gets warnings about threads that are not started (by default only the backend's description has their number), and, on rank 0, about
+   * GPUs that ranks share.
+   */
   readonly warn?: (message: string) => void;
   /** The choices of sparse kernels that a run began with; null: the default ones. */
   readonly tuning?: RunTuning | null;
+  /** The ranks that train together. Each gets a GPU (`adapterOfRank`); all compute on the same kind of device. The call is then collective. */
+  readonly communicator?: Communicator;
 }
 
 export async function openDevice(
   { device, dtype, gather, threads }: Pick<TrainConfig, "device" | "dtype" | "gather" | "threads">,
-  { profile = false, warn = () => {}, tuning = null }: DeviceOptions = {},
+  { profile = false, warn = () => {}, tuning = null, communicator = SOLO }: DeviceOptions = {},
 ): Promise<Backend> {
   const most = mostThreads();
   if (threads > most && device !== "webgpu")
     warn(`--threads ${threads} is too many for this machine, which gets ${most}`);
-  const backend = await createBackend({ device, dtype, gather, threads: Math.min(threads, most), profile });
+  const onGpu = communicator.size > 1 && device !== "wasm" && (device === "webgpu" || dtype === "f32");
+  const place = onGpu ? await placeOfRank(communicator, device === "auto", warn) : { device };
+  const backend = await createBackend({ dtype, gather, threads: Math.min(threads, most), profile, ...place });
   retuneAs(backend, tuning);
   return backend;
+}
+
+/** @param isFree  the CPU will do where a rank has no GPU */
+async function placeOfRank(
+  communicator: Communicator,
+  isFree: boolean,
+  warn: (message: string) => void,
+): Promise<{ readonly device: "wasm" | "webgpu"; readonly adapter?: number }> {
+  const { adapterOfRank } = await import("./rankAdapter.ts");
+  const found = await adapterOfRank(communicator, { orNone: isFree });
+  if (!found) return { device: "wasm" };
+  if (communicator.rank === 0) for (const warning of found.warnings) warn(warning);
+  return { device: "webgpu", adapter: found.adapter.index };
 }

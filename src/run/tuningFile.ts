@@ -1,10 +1,10 @@
 // Choices of sparse kernels in files: what `axograd tune` writes, and what is remembered on a machine. Both have the same format.
 
-import { homedir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, join } from "node:path";
 import type { SparseTuning } from "../backend/webgpu/sparseTuning.ts";
 import type { TuningTrial } from "../backend/webgpu/tuneSparse.ts";
 import { checkTuning, parseChoices, recordJson, type TuningRecord, tuningJson } from "../backend/webgpu/tuningKey.ts";
+import { cacheFolder } from "../core/cacheFolder.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
@@ -46,21 +46,9 @@ export async function writeTuningFile(file: string, entries: readonly TuningEntr
   await writeFacts(file, entries.map(entryJson));
 }
 
-/** `$XDG_CACHE_HOME/axograd/tuning.json`, or in the folder that the system has for such files. */
-export function tuningCacheFile(
-  env: Readonly<Record<string, string | undefined>> = process.env,
-  platform: string = process.platform,
-  home: string = homedir(),
-): string {
-  const { XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = env;
-  const usual =
-    platform === "darwin"
-      ? join(home, "Library", "Caches")
-      : platform === "win32"
-        ? local || join(home, "AppData", "Local")
-        : join(home, ".cache");
-  // By its specification, a relative path there does not count.
-  return join(xdg && isAbsolute(xdg) ? xdg : usual, "axograd", "tuning.json");
+/** In the folder for what a machine remembers; see `cacheFolder`. */
+export function tuningCacheFile(...place: Parameters<typeof cacheFolder>): string {
+  return join(cacheFolder(...place), "tuning.json");
 }
 
 type Warn = (message: string) => void;

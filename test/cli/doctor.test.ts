@@ -1,20 +1,22 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { AdapterInfo } from "../../src/backend/webgpu/dawn.ts";
-import { adviceFor, choiceAmong, type Diagnosis, diagnose, register, textOf } from "../../src/cli/doctor.ts";
+import {
+  adviceFor,
+  choiceAmong,
+  type Diagnosis,
+  diagnose,
+  launcherReport,
+  register,
+  textOf,
+} from "../../src/cli/doctor.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
+import { imaginedAdapter } from "../support/imaginedAdapter.ts";
 import { runCommand } from "./command.ts";
 
 const test = suite("doctor");
 
-function adapter(name: string, isSoftware: boolean): AdapterInfo {
-  const limits = { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 30, maxStorageBuffersPerShaderStage: 12 };
-  const facts = { api: "vulkan", vendor: "maker", architecture: "", driver: "driver 1.2", toggles: {} };
-  return { index: 0, name, isSoftware, features: ["subgroups"], limits, ...facts };
-}
-
-const GPU = adapter("Great GPU", false);
-const SOFTWARE = adapter("SwiftShader Device", true);
+const GPU = imaginedAdapter({ name: "Great GPU" });
+const SOFTWARE = imaginedAdapter({ name: "SwiftShader Device", isSoftware: true });
 const BARE = { loader: true, drivers: [], nvidiaModule: false };
 
 test("the machine that runs the tests has SIMD, threads and memory", async () => {
@@ -94,6 +96,39 @@ test("what is missing is named with what to install", () => {
   assert.match(adviceFor(BARE, [], null).join(), /No Vulkan driver/);
   assert.equal(adviceFor({ ...BARE, loader: false }, [], "webgpu: not there"), ["webgpu: not there"]);
   assert.equal(adviceFor(BARE, [GPU], null), []);
+});
+
+test("adapters are shown with their addresses, equal ones with how they are told apart, or that they are not", async () => {
+  const it = await diagnose();
+  const pair = [0, 1].map((index) => imaginedAdapter({ index, pci: `0000:0${index}:00.0` }));
+  const equal = { name: "Great GPU", indices: [0, 1], how: "by a Vulkan layer, of the package" };
+  const apart = textOf({ ...it, adapters: pair, equalAdapters: [equal] });
+  assert.match(apart, /^ {2}1: Great GPU \(GPU, vulkan, PCI 0000:01:00\.0\)$/m);
+  assert.match(apart, /^equal +0, 1 have the name Great GPU and are told apart by a Vulkan layer, of the package$/m);
+  assert.not.match(textOf({ ...it, adapters: [GPU] }), /PCI/);
+  const hidden = imaginedAdapter({ index: 1, obstacle: "no compiler" });
+  const not = textOf({ ...it, adapters: [GPU, hidden], equalAdapters: [{ ...equal, how: null }] });
+  assert.match(not, /^equal +0, 1 have the name Great GPU and are not told apart: only the first can be opened$/m);
+  assert.match(not, /^ +cannot be opened: no compiler$/m);
+});
+
+test("a launcher's variables are followed and shown", async () => {
+  const three = ["0000:01:00.0", "0000:02:00.0", "0000:03:00.0"].map((pci, index) =>
+    imaginedAdapter({ index, pci, vendor: "nvidia" }),
+  );
+  const report = (environment: Readonly<Record<string, string>>) => launcherReport(three, environment);
+  assert.is(report({}), null);
+  assert.equal(report({ SLURM_LOCALID: "1" }), { variables: [], localRank: 1, adapter: 1, error: null });
+  assert.is(report({ OMPI_COMM_WORLD_LOCAL_RANK: "4" })?.adapter, 1);
+  assert.is(report({ SLURM_LOCALID: "1", CUDA_VISIBLE_DEVICES: "2" })?.adapter, 2, "its own");
+  assert.is(report({ MPI_LOCALRANKID: "1", CUDA_VISIBLE_DEVICES: "0,2" })?.adapter, 2);
+  assert.is(report({ SLURM_LOCALID: "1", AXOGRAD_ADAPTER: "02:00.0" })?.adapter, 1);
+  assert.is(report({ CUDA_VISIBLE_DEVICES: "-1" })?.adapter, null);
+  assert.match(report({ CUDA_VISIBLE_DEVICES: "7" })!.error!, /"7" \(CUDA_VISIBLE_DEVICES\)/);
+  const it = { ...(await diagnose()), adapters: three };
+  const shown = textOf({ ...it, launcher: report({ SLURM_LOCALID: "1", CUDA_VISIBLE_DEVICES: "0,2" }) });
+  assert.match(shown, /^launcher +CUDA_VISIBLE_DEVICES=0,2, local rank 1: takes 2: Great GPU \(0000:03:00\.0\)$/m);
+  assert.match(textOf({ ...it, launcher: report({ CUDA_VISIBLE_DEVICES: "" }) }), /^launcher .*: takes no GPU$/m);
 });
 
 test.run();

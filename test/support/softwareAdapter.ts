@@ -25,6 +25,8 @@ const RTLD_NODELETE = 0x1000;
 const LOADER = "libvulkan.so.1";
 const DRIVER = "vk_swiftshader_icd.json";
 
+export { DRIVER as SWIFTSHADER_MANIFEST };
+
 /**
  * The adapter that tests run on, made available first where the system has none; null where none can be had.
  * Prints it, so that no log leaves open what was tested.
@@ -67,13 +69,23 @@ async function systemAdapter(): Promise<AdapterInfo | null> {
 }
 
 async function swiftShader(): Promise<AdapterInfo | null> {
-  if (process.platform !== "linux" || process.arch !== "x64") return null;
-  const folder = unpack();
+  const folder = swiftShaderFolder();
+  if (folder === null) return null;
   // The loader reads the environment when it enumerates drivers, not when it is loaded.
   process.env.VK_ICD_FILENAMES = join(folder, DRIVER);
-  if (!hasVulkanLoader()) loadForGood(join(folder, LOADER));
+  needLoader(folder);
   await rescanAdapters();
   return defaultAdapter();
+}
+
+/** SwiftShader's files, among them a manifest (`SWIFTSHADER_MANIFEST`) and a loader; null: it does not run here. */
+export function swiftShaderFolder(): string | null {
+  return process.platform === "linux" && process.arch === "x64" ? unpack() : null;
+}
+
+/** Loads the loader of this folder where the system has none. */
+export function needLoader(folder: string): void {
+  if (!hasVulkanLoader()) loadForGood(join(folder, LOADER));
 }
 
 /** The adapter that a backend takes where nobody names another. */

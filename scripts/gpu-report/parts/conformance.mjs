@@ -53,6 +53,7 @@ export const FILES = [
 export const LEFT_OUT = {
   "backend/checkBuffers": "what is refused before a device has work",
   "backend/checkProgram": "what is refused before a device has work",
+  "backend/equalAdapters": "copies of a software adapter",
   "backend/tapeBudget": "arithmetic about memory",
   "backend/webgpuToggles": "names of toggles",
   "bench/gpuReport": "tests this report",

@@ -43,12 +43,22 @@ import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 
-export { type AdapterInfo, adapterOfEnvironment, hasVulkanLoader, listAdapters } from "./dawn.ts";
+export { assignedAdapters } from "./assignedGpus.ts";
+export {
+  type AdapterInfo,
+  adapterOfEnvironment,
+  adaptersAmong,
+  adapterText,
+  HOW_TO_TELL_APART,
+  hasGpu,
+  hasVulkanLoader,
+  listAdapters,
+} from "./dawn.ts";
 
 export interface WebGpuOptions {
   /**
-   * Name (or part of it) or index of an adapter in `listAdapters()`. Default: the one that AXOGRAD_ADAPTER names, or else the first one, a
-   * GPU if there is any.
+   * Name (or part of it), index or PCI address ("0000:65:00.0") of an adapter in `listAdapters()`. Default: the one that AXOGRAD_ADAPTER
+   * names, or else the first GPU of those that a launcher gave to the process (CUDA_VISIBLE_DEVICES and its like), or else a software adapter.
    */
   readonly adapter?: string | number;
   /**

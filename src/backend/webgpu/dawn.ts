@@ -2,14 +2,24 @@
 //
 // Dawn instances live on a symbol of the global object for the life of the process: Node crashes when the result of `create()` is
 // garbage-collected, and a module variable does not prevent that. Only this file imports the package, and only on request of a GPU.
+//
+// Dawn opens the first adapter whose name contains the one that it is given. Where this is another adapter than the one meant, as with several
+// equal GPUs, a Vulkan layer gives each its own name (vulkanLayer.ts); where there is no layer, those that Dawn would miss are refused.
 
 import { BackendError } from "../../core/errors.ts";
+import { assignedAdapters, gpusOfSystem, gpuVariables, namesGpus } from "./assignedGpus.ts";
+import { comparePci, pciAddressOf } from "./pciAddress.ts";
 import { flagsOf, resolveToggles, type Toggles } from "./toggles.ts";
+import { type Layer, notLoaded, placeOf, vulkanLayer, withLayer } from "./vulkanLayer.ts";
 
 export interface AdapterInfo {
   readonly index: number;
   /** The driver's name for it, e.g. "NVIDIA H200" or "SwiftShader Device (Subzero)". */
   readonly name: string;
+  /** PCI address, "0000:65:00.0". null: not known; it is asked for only where it matters, as between equal adapters. */
+  readonly pci: string | null;
+  /** Why this adapter cannot be opened: Dawn would open an equal one in its place. null: it can be. */
+  readonly obstacle: string | null;
   /** Graphics API under it: "vulkan", "metal", "d3d12". */
   readonly api: string;
   readonly vendor: string;
@@ -31,10 +41,14 @@ interface Dawn {
   readonly instances: Map<string, GPU>;
 }
 
-/** An adapter Dawn knows by name. */
+/** An adapter that Dawn lists. */
 interface KnownAdapter {
   readonly api: string;
   readonly name: string;
+  readonly pci: string | null;
+  /** Its name for Dawn, and the layer that gave it; null: the driver's. */
+  readonly dawnName: string;
+  readonly layer: Layer | null;
 }
 
 const DAWN: unique symbol = Symbol.for("axograd.dawn");
@@ -74,15 +88,20 @@ async function load(): Promise<Dawn> {
 }
 
 /** A Dawn instance created with these flags; the same flags give the same instance. */
-async function instance(flags: string[]): Promise<GPU> {
+async function instance(flags: string[], layer: Layer | null): Promise<GPU> {
   const { create, instances } = await dawn();
-  const key = flags.join("|");
+  const key = [layer?.folder ?? "", ...flags].join("|");
   let gpu = instances.get(key);
   if (!gpu) {
     gpu = create(flags);
     instances.set(key, gpu);
   }
   return gpu;
+}
+
+/** Asks an instance, which creates its Vulkan instance on the first call, before it returns. */
+function request(gpu: GPU, layer: Layer | null): Promise<GPUAdapter | null> {
+  return layer ? withLayer(layer, () => gpu.requestAdapter()) : gpu.requestAdapter();
 }
 
 /** Discards the list of drivers, so that a driver added since is found. The instances stay alive. */
@@ -107,16 +126,64 @@ export function hasVulkanLoader(): boolean | null {
 }
 
 /** Dawn cannot list its adapters, but the error for an unknown adapter names them all. */
-async function knownAdapters(): Promise<readonly KnownAdapter[]> {
-  if (hasVulkanLoader() === false) return [];
-  const gpu = await instance(["adapter=none of these"]);
+async function listed(layer: Layer | null): Promise<readonly KnownAdapter[]> {
+  const gpu = await instance(["adapter=none of these"], layer);
   try {
-    await gpu.requestAdapter();
+    await request(gpu, layer);
     return [];
   } catch (error) {
     const found = messageOf(error).matchAll(/backend: '([^']*)', name: '([^']*)'/g);
-    return [...found].map(([, api = "", name = ""]) => ({ api, name })).filter(({ api }) => api !== "null");
+    return [...found]
+      .map(([, api = "", dawnName = ""]) => {
+        const place = layer && placeOf(dawnName);
+        return { api, dawnName, layer: place && layer, name: place?.name ?? dawnName, pci: place?.pci ?? null };
+      })
+      .filter(({ api }) => api !== "null");
   }
+}
+
+/** Whether Dawn opens this adapter when it gets its name, rather than another one. */
+function isFound(adapter: KnownAdapter, all: readonly KnownAdapter[]): boolean {
+  return adapter === all.find(({ api, dawnName }) => api === adapter.api && dawnName.includes(adapter.dawnName));
+}
+
+interface Listing {
+  readonly adapters: readonly KnownAdapter[];
+  /** Why there is no layer; null: there is one, or it was not needed. */
+  readonly obstacle: string | null;
+}
+
+/** When PCI addresses are asked for though names are enough to open adapters: always, where there are several, never. */
+type Identify = boolean | "several";
+
+async function knownAdapters(identify: Identify): Promise<Listing> {
+  if (hasVulkanLoader() === false) return { adapters: [], obstacle: null };
+  const plain = await listed(null);
+  const isClear = plain.every((one) => isFound(one, plain));
+  const isAsked = identify === "several" ? plain.length > 1 : identify;
+  if (plain.length === 0 || (isClear && !isAsked)) return { adapters: plain, obstacle: null };
+  try {
+    const layer = await vulkanLayer();
+    const adapters = await listed(layer);
+    const isLoaded = adapters.some((one) => one.layer) && adapters.every((one) => isFound(one, adapters));
+    return isLoaded
+      ? { adapters: inOrderOfPci(adapters), obstacle: null }
+      : { adapters: plain, obstacle: notLoaded(layer) };
+  } catch (error) {
+    return { adapters: plain, obstacle: messageOf(error) };
+  }
+}
+
+/** Adapters of the same name, in the places of such adapters, by their PCI addresses: as the tools of makers count them. */
+function inOrderOfPci(adapters: readonly KnownAdapter[]): readonly KnownAdapter[] {
+  const waiting = [...adapters].sort((a, b) => comparePci(a.pci, b.pci));
+  return adapters.map(({ name }) => {
+    const [next] = waiting.splice(
+      waiting.findIndex((one) => one.name === name),
+      1,
+    );
+    return next!;
+  });
 }
 
 /** Options of an adapter. */
@@ -132,18 +199,32 @@ const OWN_TOGGLES: Toggles = { disable_workgroup_init: true };
 /** By default Dawn rounds timestamps to multiples of 65,536 ns, longer than most kernels take. */
 const PROFILE_TOGGLES: Toggles = { timestamp_quantization: false };
 
-async function requestByName({ api, name }: KnownAdapter, toggles: Toggles): Promise<GPUAdapter | null> {
-  const gpu = await instance([`backend=${api}`, `adapter=${name}`, ...flagsOf(toggles)]);
-  return gpu.requestAdapter();
+async function requestByName({ api, dawnName, layer }: KnownAdapter, toggles: Toggles): Promise<GPUAdapter | null> {
+  return request(await instance([`backend=${api}`, `adapter=${dawnName}`, ...flagsOf(toggles)], layer), layer);
 }
 
 /**
  * All adapters that can compute, GPUs first. Empty if there is no driver.
  *
+ * @param identify  ask for PCI addresses even where adapters have different names
  * @throws {ArgumentError} toggles in the environment that Dawn does not know
  */
-export async function listAdapters(): Promise<readonly AdapterInfo[]> {
-  return (await openAdapters({})).map(({ info }) => info);
+export async function listAdapters({
+  identify = false,
+}: {
+  readonly identify?: Identify;
+} = {}): Promise<readonly AdapterInfo[]> {
+  return (await openAdapters({}, identify)).adapters.map(({ info }) => info);
+}
+
+/**
+ * Whether there is a GPU for this process: a real one, which the environment does not keep from it (`assignedAdapters`).
+ *
+ * @throws {ArgumentError} toggles in the environment that Dawn does not know; GPUs in it that are not there
+ */
+export async function hasGpu(): Promise<boolean> {
+  const adapters = await listAdapters({ identify: needsIdentity(undefined) });
+  return assignedAdapters(adapters).some((one) => !one.isSoftware);
 }
 
 export interface OpenAdapter {
@@ -151,30 +232,60 @@ export interface OpenAdapter {
   readonly adapter: GPUAdapter;
 }
 
-async function openAdapters({ toggles: given, profile = false }: AdapterRequest): Promise<readonly OpenAdapter[]> {
+interface FoundAdapter {
+  readonly info: AdapterInfo;
+  /** null: Dawn has none any more. */
+  readonly open: () => Promise<OpenAdapter | null>;
+}
+
+interface FoundAdapters {
+  readonly adapters: readonly FoundAdapter[];
+  /** See `Listing`. */
+  readonly obstacle: string | null;
+}
+
+async function openAdapters(
+  { toggles: given, profile = false }: AdapterRequest,
+  identify: Identify,
+): Promise<FoundAdapters> {
   await dawn();
   const toggles = resolveToggles(given);
   const inForce = { ...OWN_TOGGLES, ...(profile ? PROFILE_TOGGLES : {}), ...toggles };
-  const opened: { known: KnownAdapter; adapter: GPUAdapter }[] = [];
-  for (const known of await knownAdapters()) {
-    const adapter = await requestByName(known, inForce);
-    if (adapter) opened.push({ known, adapter });
+  const { adapters: all, obstacle } = await knownAdapters(identify);
+  const opened: { known: KnownAdapter; adapter: GPUAdapter; isOwn: boolean }[] = [];
+  for (const known of all) {
+    // Of equal adapters the first is asked for what all of them have: Dawn creates a Vulkan instance for each that is asked.
+    const equal = opened.find(({ known: { api, name } }) => api === known.api && name === known.name);
+    const adapter = equal?.adapter ?? (await requestByName(known, inForce));
+    if (adapter) opened.push({ known, adapter, isOwn: !equal });
   }
   const softwareLast = (a: GPUAdapter): number => (isSoftware(a) ? 1 : 0);
   opened.sort((a, b) => softwareLast(a.adapter) - softwareLast(b.adapter));
-  return opened.map(({ known, adapter }, index) => ({ info: infoOf(known, adapter, index, toggles), adapter }));
+  const adapters = opened.map(({ known, adapter, isOwn }, index): FoundAdapter => {
+    const facts = { index, toggles, obstacle: isFound(known, all) ? null : obstacle };
+    const open = async (): Promise<OpenAdapter | null> => {
+      const own = isOwn ? adapter : await requestByName(known, inForce);
+      return own && { info: infoOf(known, own, facts), adapter: own };
+    };
+    return { info: infoOf(known, adapter, facts), open };
+  });
+  return { adapters, obstacle };
 }
 
 function isSoftware(adapter: GPUAdapter): boolean {
   return adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(adapter.info.description);
 }
 
-function infoOf({ api, name }: KnownAdapter, adapter: GPUAdapter, index: number, toggles: Toggles): AdapterInfo {
+function infoOf(
+  { api, name, pci }: KnownAdapter,
+  adapter: GPUAdapter,
+  { index, obstacle, toggles }: Pick<AdapterInfo, "index" | "obstacle" | "toggles">,
+): AdapterInfo {
   const { vendor, architecture, description } = adapter.info;
   const limits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
   const features = [...adapter.features].sort();
   return {
-    ...{ index, name, api, vendor, architecture, driver: description },
+    ...{ index, name, pci, obstacle, api, vendor, architecture, driver: description },
     ...{ isSoftware: isSoftware(adapter), features, limits, toggles },
   };
 }
@@ -184,37 +295,88 @@ export function adapterOfEnvironment(): string | undefined {
   return process.env[ADAPTER_VARIABLE] || undefined;
 }
 
-/**
- * The adapter with this index in `listAdapters()` (a number or digits), or else the first whose name contains `wanted`; undefined: none.
- */
-export function adapterAmong(all: readonly AdapterInfo[], wanted: string | number): AdapterInfo | undefined {
+/** All adapters that `wanted` can mean: see `adapterAmong`. */
+export function adaptersAmong(all: readonly AdapterInfo[], wanted: string | number): readonly AdapterInfo[] {
   const byIndex = typeof wanted === "number" || /^\d+$/.test(wanted) ? all[Number(wanted)] : undefined;
-  if (byIndex || typeof wanted === "number") return byIndex;
-  return all.find(({ name }) => name.toLowerCase().includes(wanted.toLowerCase()));
+  if (byIndex) return [byIndex];
+  if (typeof wanted === "number") return [];
+  const pci = pciAddressOf(wanted);
+  return all.filter((one) => (pci ? one.pci === pci : one.name.toLowerCase().includes(wanted.toLowerCase())));
 }
 
 /**
- * The adapter that `adapterAmong` finds for `wanted`, or else for the environment (AXOGRAD_ADAPTER); without either the first one, which
- * is a GPU if there is any.
+ * The adapter with this index in `listAdapters()` (a number or digits), or with this PCI address ("0000:65:00.0" or "65:00.0"), or else the
+ * first whose name contains `wanted`; undefined: none.
+ */
+export function adapterAmong(all: readonly AdapterInfo[], wanted: string | number): AdapterInfo | undefined {
+  return adaptersAmong(all, wanted)[0];
+}
+
+/**
+ * The adapter that `adapterAmong` finds for `wanted`, or else for the environment (AXOGRAD_ADAPTER); without either the first one that the
+ * environment assigns to this process (`assignedAdapters`), which is a GPU if there is any.
  *
- * @throws {BackendError} "no-vulkan-loader", "no-adapter"; the message says what to install or choose
- * @throws {ArgumentError} toggles that Dawn does not know
+ * @throws {BackendError} "no-vulkan-loader", "no-adapter"; "equal-adapters": Dawn would open another one. The message says what to do
+ * @throws {ArgumentError} toggles that Dawn does not know; GPUs in the environment that are not there
  */
 export async function chooseAdapter(
   wanted: string | number | undefined,
-  request: AdapterRequest,
+  adapterRequest: AdapterRequest,
 ): Promise<OpenAdapter> {
-  const all = await openAdapters(request);
-  if (all.length === 0) throw noAdapter();
-  const named = wanted ?? adapterOfEnvironment() ?? 0;
-  const infos = all.map(({ info }) => info);
-  const chosen = adapterAmong(infos, named);
-  if (chosen) return all[chosen.index]!;
-  const known = infos.map(({ index, name }) => `${index}: ${name}`).join("; ");
-  const source = wanted === undefined ? ADAPTER_VARIABLE : "adapter";
-  throw new BackendError("no-adapter", `webgpu: expected one of the adapters ${known}, got ${named} (${source})`, {
-    adapters: infos.map(({ name }) => name),
-  });
+  const named = wanted ?? adapterOfEnvironment();
+  const { adapters, obstacle } = await openAdapters(adapterRequest, needsIdentity(named));
+  if (adapters.length === 0) throw noAdapter();
+  const infos = adapters.map(({ info }) => info);
+  const chosen = named === undefined ? assignedAdapters(infos)[0] : adapterAmong(infos, named);
+  if (!chosen && named === undefined) throw noneAssigned();
+  if (!chosen) {
+    const source = wanted === undefined ? ADAPTER_VARIABLE : "adapter";
+    const expected = `webgpu: expected one of the adapters ${infos.map(adapterText).join("; ")}`;
+    const unknown = obstacle === null ? "" : `. PCI addresses are not known: ${obstacle}`;
+    throw new BackendError("no-adapter", `${expected}, got ${named} (${source})${unknown}`, {
+      adapters: infos.map(({ name }) => name),
+    });
+  }
+  if (chosen.obstacle !== null) throw equalAdapters(chosen, infos, chosen.obstacle);
+  const open = await adapters[chosen.index]!.open();
+  if (!open) throw noAdapter();
+  return open;
+}
+
+/** Where an adapter is named by its PCI address, or the environment chooses among several. */
+function needsIdentity(named: string | number | undefined): Identify {
+  if (named === undefined) return namesGpus() && "several";
+  return pciAddressOf(`${named}`) !== null;
+}
+
+/** "1: NVIDIA H200 (0000:65:00.0)". */
+export function adapterText({ index, name, pci }: AdapterInfo): string {
+  return `${index}: ${name}${pci === null ? "" : ` (${pci})`}`;
+}
+
+function equalAdapters({ index, name, vendor }: AdapterInfo, all: readonly AdapterInfo[], why: string): BackendError {
+  const equal = all.filter((one) => one.name === name).length;
+  const addresses = gpusOfSystem().filter((gpu) => gpu.vendor === vendor);
+  const places = addresses.length > 0 ? ` (GPUs at ${addresses.map(({ pci }) => pci).join(", ")})` : "";
+  return new BackendError(
+    "equal-adapters",
+    `webgpu: expected adapters that can be told apart, got ${equal} with the name ${name}${places}: ${why}. Adapter ${index} would be the ` +
+      `first of them. ${HOW_TO_TELL_APART}`,
+    { adapter: index, name, equal },
+  );
+}
+
+/** What helps where the layer is missing. */
+export const HOW_TO_TELL_APART: string =
+  "Install a C compiler (Debian, Ubuntu: apt install gcc libc6-dev), or show each process one GPU: in a container, or by Mesa's layer " +
+  "device_select (MESA_VK_DEVICE_SELECT_FORCE_DEFAULT_DEVICE=1 with DRI_PRIME=pci-0000_65_00_0).";
+
+function noneAssigned(): BackendError {
+  return new BackendError(
+    "no-adapter",
+    `webgpu: expected a GPU for this process, got none: ${gpuVariables().join(", ")}. ${ADAPTER_VARIABLE} names one nevertheless; or use ` +
+      "the wasm backend.",
+  );
 }
 
 function noAdapter(): BackendError {
