@@ -452,12 +452,14 @@ export type { NetworkOutputs } from "./models/network/hostBatch.ts";
 export type { Evaluated, Network } from "./models/network/network.ts";
 export type { NetworkParameters } from "./models/network/parameters.ts";
 export {
+  type BatchPart,
   ConnectomeModel,
   type ConnectomeModelOptions,
   ConnectomeODEModel,
   type ConnectomeODEModelOptions,
   type ModelOptions,
   NetworkModel,
+  type PartGradients,
   type ReadPlan,
 } from "./models/networkModel.ts";
 export type { ChoosableNeurons, NeuronChoice } from "./models/neuronChoice.ts";
@@ -486,7 +488,7 @@ export type {
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
 export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
-export type { ActivityProbe } from "./models/readout/features.ts";
+export type { ActivityProbe, GatherFeatures } from "./models/readout/features.ts";
 export type {
   DropoutLayer,
   LinearLayer,
@@ -527,7 +529,7 @@ export { squaredError } from "./models/task/losses/squared.ts";
 export { classification, makeTask, type TaskOptions } from "./models/task/makeTask.ts";
 export { endpointError } from "./models/task/metrics/endpointError.ts";
 export { METRIC_NAMES, METRICS, metricByName } from "./models/task/metrics/index.ts";
-export type { Measurement, TaskGradients, TaskResult } from "./models/task/passes.ts";
+export type { Measurement, TaskGradients, TaskResult, WholeBatch } from "./models/task/passes.ts";
 export {
   type Activity,
   type ActivityPenalty,

@@ -5,6 +5,7 @@ import { mostThreads } from "../backend/wasm/threads.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { agreed } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
+import { lastWords } from "../distributed/exit.ts";
 import { openCommunicator } from "../distributed/open.ts";
 import { grantedCpus } from "../distributed/threads.ts";
 import type { HostPlan, MemoryPlan } from "../run/memoryPlan.ts";
@@ -104,13 +105,15 @@ const PATIENCE = 1;
  * Does the work of a command as one of the processes that a launcher has started, or alone. An error that all have is printed by rank 0, once
  * all have stopped. A fault of one process is printed by it, with its name, and ends all.
  *
+ * @param open  gives the communicator; tests have their own
  * @returns the exit code, the same on all
  */
 export async function inRanks(
   { json = false }: { readonly json?: boolean },
   work: (communicator: Communicator) => Promise<number>,
+  open: () => Promise<Communicator> = openCommunicator,
 ): Promise<number> {
-  const communicator = await openCommunicator();
+  const communicator = await open();
   if (communicator.size === 1) return work(communicator);
   const { rank } = communicator;
   try {
@@ -124,6 +127,8 @@ export async function inRanks(
       return code;
     }
     if (rank > 0) await pause(1000 * PATIENCE);
+    lastWords(error instanceof Error ? error.message : `${error}`);
+    // Before the communicator is closed: this ends all.
     process.exit(reported(ofRank(error, rankName(communicator, rank)), { json }));
   }
 }

@@ -52,6 +52,44 @@ export async function agreed<T>(communicator: Communicator, action: () => T | Pr
   return resultOf(outcome);
 }
 
+/** As `agreed`. @returns what the action gave on each rank, in the order of ranks */
+export async function agreedValues<T>(communicator: Communicator, action: () => T | Promise<T>): Promise<readonly T[]> {
+  if (communicator.size === 1) return [await action()];
+  const outcome = await attempt(action);
+  const all = await communicator.exchange(
+    outcome.failure ? { failure: outcome.failure } : { value: outcome.value, failure: null },
+  );
+  throwAgreed(
+    communicator,
+    all.map(({ failure }) => failure),
+    outcome,
+  );
+  return all.map(({ value }) => value as T);
+}
+
+/**
+ * Checks that facts are the same on all ranks: a collective call.
+ *
+ * @throws {EngineError} "ranks-differ", on all ranks; names the first fact that differs, and the ranks
+ */
+export async function checkSame(
+  communicator: Communicator,
+  where: string,
+  facts: Readonly<Record<string, string | number>>,
+): Promise<void> {
+  const all = await communicator.exchange(facts);
+  for (const name of Object.keys(facts)) {
+    const others = all.flatMap((theirs, rank) => (Object.is(theirs[name], all[0]![name]) ? [] : [rank]));
+    if (others.length === 0) continue;
+    const ranks = others.map((rank) => `${rank} (${communicator.hosts[rank]})`).join(", ");
+    throw new EngineError(
+      "ranks-differ",
+      `${where}: expected the same ${name} on all ranks, got other than rank 0 has on ${ranks}`,
+      { where, what: name, ranks: others },
+    );
+  }
+}
+
 /** Does something that may fail. Its failure can be sent along with what else is exchanged, before `throwAgreed`. */
 export async function attempt<T>(action: () => T | Promise<T>): Promise<Outcome<T>> {
   try {

@@ -41,14 +41,14 @@ async function connect(launch: Launch): Promise<Communicator> {
   const mpi = await loadMpi(launch.family, process.env);
   if (mpi.family === "Open MPI" && !hasProcessManager(process.env)) throw mismatch(launch, mpi, null);
   initialize(mpi);
-  const communicator = new MpiCommunicator(mpi, `${mpi.version}, started by ${launch.launcher}`);
-  const { rank, size } = communicator;
+  const { rank, size } = placeOf(mpi);
   if ((launch.size ?? size) !== size || (launch.rank ?? rank) !== rank) {
     mpi.call.finalize();
     throw mismatch(launch, mpi, { rank, size });
   }
   process.env[RANK_MARK] = `${process.pid}`;
-  await communicator.meet(hostname());
+  const communicator = new MpiCommunicator(mpi, rank, size, `${mpi.version}, started by ${launch.launcher}`);
+  await communicator.meet(hostname(), (text) => process.stderr.write(`axograd: ${text}\n`));
   return communicator;
 }
 
@@ -56,6 +56,13 @@ async function connect(launch: Launch): Promise<Communicator> {
 function initialize({ call, check, abi }: MpiLibrary): void {
   check(call.initThread(null, null, abi.funneled, [0]), "MPI_Init_thread");
   check(call.setErrhandler(abi.world, abi.errorsReturn), "MPI_Comm_set_errhandler");
+}
+
+function placeOf({ call, check, abi }: MpiLibrary): { readonly rank: number; readonly size: number } {
+  const [rank, size]: [[number], [number]] = [[0], [0]];
+  check(call.rank(abi.world, rank), "MPI_Comm_rank");
+  check(call.size(abi.world, size), "MPI_Comm_size");
+  return { rank: rank[0], size: size[0] };
 }
 
 /** A process that a rank has started has its variables, but is not a rank. */

@@ -5,6 +5,7 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { sliceOfSamples } from "../data/loader.ts";
 import type { SampleShape, Samples } from "../data/sampleSet.ts";
+import { agreedValues, checkSame } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
 import { GrowingSubtrees, type Range, type Subtree, shareOf, treeSum } from "../distributed/treeSum.ts";
 import type { BatchPart, PartGradients } from "../models/networkModel.ts";
@@ -12,7 +13,6 @@ import { gatherSamples } from "../models/samples.ts";
 import type { TaskGradients, WholeBatch } from "../models/task/passes.ts";
 import { addSums, emptySums } from "../models/task/sums.ts";
 import { assertSolved } from "../ode/solveStats.ts";
-import { agree, checkSame } from "./agreement.ts";
 import { inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
 
 /** The part of a batch that a rank has, and what all ranks know of the batch. */
@@ -85,7 +85,7 @@ export class MicroBatches<E extends object> {
     try {
       for (;;) {
         let samples: Samples | null = null;
-        const all = await agree(communicator, async () => {
+        const all = await agreedValues(communicator, async () => {
           const { value } = await source.next();
           await nextTurn();
           const isStopped = signal?.aborted ?? false;
@@ -190,7 +190,7 @@ export class MicroBatches<E extends object> {
   }
 
   async #passWithout(share: Share, failed: readonly number[], evaluation: E | undefined, gradients: PartGradients) {
-    const weights = await agree(this.#communicator, () => this.#lossWeights(share, evaluation, failed));
+    const weights = await agreedValues(this.#communicator, () => this.#lossWeights(share, evaluation, failed));
     return this.#pass(share, failed, weights.flat(), gradients);
   }
 
@@ -209,7 +209,7 @@ export class MicroBatches<E extends object> {
     };
     const grown = new GrowingSubtrees(terms, () => floatArray(this.#model.backend.dtype, this.#length));
     const { first } = this.#own(share.of);
-    const all = await agree(this.#communicator, async () => {
+    const all = await agreedValues(this.#communicator, async () => {
       const results: PartResult[] = [];
       let hasFailed = false;
       for (const [k, part] of this.#parts(share, failed).entries()) {

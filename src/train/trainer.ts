@@ -16,6 +16,7 @@ import {
   type Samples,
   subsetOfSamples,
 } from "../data/sampleSet.ts";
+import { agreedValues, checkSame } from "../distributed/agree.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { shareOf } from "../distributed/treeSum.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
@@ -24,7 +25,6 @@ import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
 import { emptySums, metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
-import { agree, checkSame } from "./agreement.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { type Evaluation, EvaluationSums } from "./evaluation.ts";
 import { defaultMicroBatch, MicroBatches, type Share } from "./microBatches.ts";
@@ -274,7 +274,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
     const gather = async (features: () => Promise<Float64Array>): Promise<Float64Array> => {
       let own = new Float64Array(0);
-      const lengths = await agree(communicator, async () => {
+      const lengths = await agreedValues(communicator, async () => {
         own = (await features()) as typeof own;
         return own.length;
       });
@@ -285,7 +285,7 @@ export class Trainer<E extends object = EvaluationOptions> {
       return whole;
     };
     // Where all samples failed, only ranks that had some know why.
-    await agree(communicator, async () => {
+    await agreedValues(communicator, async () => {
       await this.model.calibrate(this.#firstInputs(count, signal), evaluation, gather);
     });
   }
@@ -554,7 +554,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     try {
       // A batch on each rank at a time.
       for (let k = 0; k < batchCount(set.count, batchSize); k += size) {
-        const all = await agree(communicator, async () => {
+        const all = await agreedValues(communicator, async () => {
           const { value: batch } = await own.next();
           await nextTurn();
           if (!batch || !hasTargets(batch)) return null;

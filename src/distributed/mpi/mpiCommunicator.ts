@@ -4,6 +4,8 @@ import { deserialize, serialize } from "node:v8";
 import type { FloatArray } from "../../core/dtype.ts";
 import { EngineError, ShapeError } from "../../core/errors.ts";
 import type { Communicator } from "../communicator.ts";
+import { atExit } from "../exit.ts";
+import { Watch } from "../watch.ts";
 import type { Handle } from "./abis.ts";
 import type { MpiLibrary } from "./library.ts";
 
@@ -20,33 +22,35 @@ export class MpiCommunicator implements Communicator {
   readonly description: string;
   readonly #mpi: MpiLibrary;
   readonly #largest: number;
+  readonly #forgetExit: () => void;
   #hosts: readonly string[] = [];
-  #state: "open" | "closed" = "open";
+  #watch: Watch | null = null;
+  #isClosed = false;
 
   /**
    * @param mpi  initialised
    * @param largest  elements of one message
    */
-  constructor(mpi: MpiLibrary, description: string, largest: number = LARGEST_COUNT) {
-    const number = (name: string, call: MpiLibrary["call"]["rank"]): number => {
-      const out: [number] = [0];
-      mpi.check(call(mpi.abi.world, out), name);
-      return out[0];
-    };
+  constructor(mpi: MpiLibrary, rank: number, size: number, description: string, largest: number = LARGEST_COUNT) {
     this.#mpi = mpi;
     this.#largest = largest;
+    this.rank = rank;
+    this.size = size;
     this.description = description;
-    this.rank = number("MPI_Comm_rank", mpi.call.rank);
-    this.size = number("MPI_Comm_size", mpi.call.size);
+    this.#forgetExit = atExit((reason, code) => {
+      this.#watch?.say(reason);
+      mpi.call.abort(mpi.abi.world, code);
+    });
   }
 
   get hosts(): readonly string[] {
     return this.#hosts;
   }
 
-  /** Tells all ranks the host of this one. */
-  async meet(host: string): Promise<void> {
+  /** Makes the ranks known to each other, and starts their watch. A collective call, the first. */
+  async meet(host: string, warn: (text: string) => void): Promise<void> {
     this.#hosts = await this.exchange(host);
+    this.#watch = await Watch.start(this, warn);
   }
 
   async exchange<T>(value: T): Promise<readonly T[]> {
@@ -151,16 +155,20 @@ export class MpiCommunicator implements Communicator {
   }
 
   #call(name: string, call: (mpi: MpiLibrary) => number): void {
-    if (this.#state === "closed") throw new EngineError("communicator-closed", `${name}: the communicator is closed`);
-    this.#mpi.check(call(this.#mpi), name);
+    if (this.#isClosed) throw new EngineError("communicator", `${name}: the communicator is closed`);
+    const code = call(this.#mpi);
+    if (code !== 0) this.#watch?.endIfDoomed();
+    this.#mpi.check(code, name);
   }
 
   async close(): Promise<void> {
-    if (this.#state === "closed") return;
+    if (this.#isClosed) return;
     // All ranks are here: none leaves while another still sends.
     await this.exchange(null);
-    this.#state = "closed";
+    this.#isClosed = true;
     this.#mpi.check(this.#mpi.call.finalize(), "MPI_Finalize");
+    this.#forgetExit();
+    await this.#watch?.leave();
   }
 }
 
