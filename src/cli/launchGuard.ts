@@ -6,13 +6,15 @@ import { type Environment, launchOf } from "../distributed/launcher.ts";
 
 /** Commands that share their work among ranks. */
 const SHARING: readonly string[] = ["train", "sweep", "controls"];
+/** Commands that every rank answers for itself: which GPU would it take? */
+const ANSWERING: readonly string[] = ["doctor"];
 
 /** A command that runs in one process is one of several. */
 export class RanksError extends EngineError {}
 
 /** @throws {RanksError} "ranks": the command does not share its work */
 export function refuseRanks(command: string, env: Environment): void {
-  if (SHARING.includes(command)) return;
+  if (SHARING.includes(command) || ANSWERING.includes(command)) return;
   const launch = launchOf(env);
   if (!launch || launch.size === 1) return;
   const { launcher, rank, size } = launch;

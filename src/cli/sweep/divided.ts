@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { ADAPTER_VARIABLE } from "../../backend/webgpu/dawn.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { agreed } from "../../distributed/agree.ts";
 import { type Communicator, SOLO } from "../../distributed/communicator.ts";
@@ -77,7 +78,7 @@ async function launchAlone(
 ): Promise<void> {
   await launchLocally(folder, states, options, {
     division: undivided(states.length),
-    ...(await means(SOLO)),
+    ...(await meansFor(SOLO, states, console)),
     progress: new SweepProgress(states.length, console),
     signal: interruption.signal,
     console,
@@ -88,7 +89,7 @@ async function launchAlone(
 /** The part of a rank other than 0. */
 async function follow(communicator: Communicator, work: Work): Promise<void> {
   const interruption = new Interruption(communicator);
-  const console = new Console({ json: false, quiet: true });
+  const console = new Console({ json: false, quiet: true, silent: true });
   try {
     await takePart(communicator, work, { interruption, console, assertHeld: async () => {} });
   } finally {
@@ -106,7 +107,7 @@ async function takePart(
   await checkShared(communicator, meeting, sweep);
   const folder = new SweepFolder(sweep);
   const progress = new SweepProgress(states.length, console, rankName(communicator, communicator.rank));
-  const own = await means(communicator);
+  const own = await meansFor(communicator, states, console);
   const stop = new AbortController();
   const endedElsewhere = new Map<number, RunEnd>();
   const listener = {
@@ -160,7 +161,18 @@ async function untilSeen(
   }
 }
 
-/** What this rank gives its runs. Collective. */
-async function means(communicator: Communicator): Promise<Pick<Here, "threads" | "env">> {
-  return { threads: await grantedCpus(communicator), env: withoutLauncher(process.env) };
+/** What this rank gives its runs: its CPUs and, if they want one, its GPU. Collective. */
+async function meansFor(
+  communicator: Communicator,
+  states: readonly RunState[],
+  console: Pick<Console, "warn">,
+): Promise<Pick<Here, "threads" | "env">> {
+  const threads = await grantedCpus(communicator);
+  const env = withoutLauncher(process.env);
+  const wantsGpu = states.some(({ run: { config } }) => config.device !== "wasm" && config.dtype === "f32");
+  if (communicator.size === 1 || !wantsGpu) return { threads, env };
+  const { adapterOfRank } = await import("../../run/rankAdapter.ts");
+  const found = await adapterOfRank(communicator, { orNone: true });
+  for (const warning of found?.warnings ?? []) console.warn(warning);
+  return { threads, env: found ? { ...env, [ADAPTER_VARIABLE]: `${found.adapter.index}` } : env };
 }
