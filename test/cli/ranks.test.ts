@@ -179,10 +179,10 @@ test("a file that rank 0 cannot write stops all ranks, with one message", async 
   await rm(copy);
   await mkdir(copy);
   const { codes, stderr } = await resume(2, "blocked", { steps: 100, checkpointEvery: 3 });
-  assert.equal(codes, [1, 1]);
+  assert.equal(codes, [1, 1], stderr);
   assert.match(
     stderr,
-    /axograd: \S*checkpoint\.json: expected a place to write to, got .*; the last good checkpoint is/,
+    /axograd: rank 0 \(here\): \S*checkpoint\.json: expected a place to write to, got .*; the last good checkpoint is/,
   );
   assert.is(stderr.split("a place to write to").length, 2, "once");
   const lines = await linesOf("blocked");

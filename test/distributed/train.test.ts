@@ -1,0 +1,206 @@
+// `axograd train` under mpirun, with each MPI library that is there: the same bits for any number of ranks and threads, resume across numbers of
+// ranks, signals, refusals. A process without MPI loads nothing of it.
+
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { axograd, jsonLines, type Line, MAIN, start } from "../cli/process.ts";
+import { tempDir } from "../io/fixtures.ts";
+import {
+  hasMpirun,
+  IMPLEMENTATIONS,
+  type Implementation,
+  mpirun,
+  mpirunMissing,
+  startMpirun,
+} from "../support/mpirun.ts";
+import { testOrSkip } from "../support/skip.ts";
+
+const test = suite("train under mpirun");
+const dir = tempDir();
+
+/** Four micro-batches per step; the last step of an epoch has three, one of which is not full. */
+const COMMON: readonly string[] = [
+  ...["train", "--quiet", "--no-report", "--device", "wasm", "--micro-batch", "16", "--diagnose-every", "0"],
+  ...["--train-samples", "104", "--validation-samples", "20", "--test-samples", "0", "--eval-every", "15"],
+];
+const CONTINUOUS: readonly string[] = [
+  ...["--generate", "300x900", "--rtol", "0.1", "--atol", "0.01", "--calibration", "32"],
+  ...["--batch-size", "64", "--clip-norm", "1", "--penalty", "l2:weights=0.01"],
+];
+const DISCRETE: readonly string[] = [
+  ...[
+    "--columns",
+    "3",
+    "--time",
+    "discrete",
+    "--recurrences",
+    "4",
+    "--fc-dim",
+    "8",
+    "--dropout",
+    "0.3",
+    "--shift",
+    "1",
+  ],
+  ...["--batch-size", "32", "--accumulate", "2", "--dtype", "f64", "--optimizer", "sgd", "--calibration", "40"],
+];
+const STEPS = 20;
+
+const path = (...names: readonly string[]): string => join(dir, ...names);
+
+/** Of all numbers of the last checkpoint: parameters, moments, statistics. */
+async function numbersOf(out: string): Promise<string> {
+  const { tensors } = await loadCheckpoint(path(out, "checkpoint.safetensors"));
+  const hash = createHash("sha256");
+  for (const [name, { data }] of tensors) hash.update(name).update(data as Float32Array);
+  return hash.digest("hex");
+}
+
+async function linesOf(out: string): Promise<Line[]> {
+  return jsonLines(await readFile(path(out, "metrics.jsonl"), "utf8"));
+}
+
+/** Steps and evaluations without their times. */
+async function metricsOf(out: string): Promise<unknown[]> {
+  const lines = (await linesOf(out)).filter(({ event }) => event === "step" || event === "evaluation");
+  return lines.map(({ seconds, stepsPerSecond, eta, exchangeSeconds, ...rest }) => rest);
+}
+
+const launch = (implementation: Implementation, ranks: number, ...args: readonly string[]) =>
+  mpirun({ implementation, ranks, command: ["node", MAIN, ...args], cwd: dir, timeoutS: 240 });
+
+/** What axograd says, without the launcher. */
+const said = (stderr: string): string[] => stderr.split("\n").filter((line) => line.startsWith("axograd:"));
+
+async function alone(out: string, settings: readonly string[], steps: number): Promise<void> {
+  const { code, stderr } = await axograd([...COMMON, ...settings, "--steps", `${steps}`, "--out", out], { cwd: dir });
+  assert.is(code, 0, stderr);
+}
+
+const SETTINGS = { continuous: CONTINUOUS, discrete: DISCRETE } as const;
+const references = new Map<string, Promise<void>>();
+
+/** One process with the same settings, once. */
+function reference(name: keyof typeof SETTINGS): Promise<void> {
+  const run = references.get(name) ?? alone(name, SETTINGS[name], STEPS);
+  references.set(name, run);
+  return run;
+}
+
+for (const implementation of IMPLEMENTATIONS) {
+  const [has, missing] = [hasMpirun(implementation), mpirunMissing(implementation)];
+  const cases = [
+    { name: "continuous", ranks: 2, threads: 2 },
+    { name: "continuous", ranks: 4, threads: 1 },
+    { name: "discrete", ranks: implementation === "openmpi" ? 3 : 2, threads: 1 },
+  ] as const;
+  for (const { name, ranks, threads } of cases) {
+    const title = `${implementation}: ${ranks} ranks of ${threads} threads leave the numbers and metrics of one process, ${name} time`;
+    testOrSkip(test, has, missing, title, async () => {
+      await reference(name);
+      const out = `${implementation}-${name}-${ranks}`;
+      const args = [...COMMON, ...SETTINGS[name], "--steps", `${STEPS}`, "--threads", `${threads}`, "--out", out];
+      const { code, stderr } = await launch(implementation, ranks, ...args);
+      assert.is(code, 0, `${code}: ${stderr}`);
+      assert.is(await numbersOf(out), await numbersOf(name));
+      assert.equal(await metricsOf(out), await metricsOf(name));
+    });
+  }
+
+  testOrSkip(
+    test,
+    has,
+    missing,
+    `${implementation}: a signal leads to a checkpoint, from which others go on`,
+    async () => {
+      const out = `${implementation}-stopped`;
+      const args = [...COMMON, ...CONTINUOUS, "--steps", "100000", "--threads", "1", "--out", out];
+      const { child, finished } = startMpirun({ implementation, ranks: 2, command: ["node", MAIN, ...args], cwd: dir });
+      while (!(await readFile(path(out, "metrics.jsonl"), "utf8").catch(() => "")).includes('"event":"step"'))
+        await pause(50);
+      // Launchers pass on some signals; see the page about clusters.
+      child.kill(implementation === "openmpi" ? "SIGUSR1" : "SIGTERM");
+      const { code, stderr } = await finished;
+      const signal = implementation === "openmpi" ? "SIGUSR1" : "SIGTERM";
+      assert.is(code, 128 + constants.signals[signal], stderr);
+      const last = (await linesOf(out)).findLast(({ event }) => event === "interrupted")!;
+      assert.is(last.signal, signal);
+      const step = last.step as number;
+      assert.is((await loadCheckpoint(path(out, "checkpoint.safetensors"))).position.step, step);
+
+      const resume = ["train", "--quiet", "--no-report", "--resume", out, "--steps"];
+      const { code: next, stderr: why } = await launch(implementation, 4, ...resume, `${step + 2}`);
+      assert.is(next, 0, why);
+      const solo = await axograd([...resume, `${step + 3}`], { cwd: dir });
+      assert.is(solo.code, 0, solo.stderr);
+      await alone(`${out}-reference`, CONTINUOUS, step + 3);
+      assert.is(await numbersOf(out), await numbersOf(`${out}-reference`));
+    },
+  );
+
+  testOrSkip(
+    test,
+    has,
+    missing,
+    `${implementation}: wrong input is refused once, with code 2, whoever has it`,
+    async () => {
+      const all = await launch(
+        implementation,
+        3,
+        ...COMMON,
+        "--time",
+        "discrete",
+        "--solver",
+        "dopri5",
+        "--out",
+        "never",
+      );
+      assert.is(all.code, 2, all.stderr);
+      assert.equal(said(all.stderr), [
+        "axograd: train: expected --time continuous with it, as it has no effect otherwise, got --time discrete (--solver)",
+      ]);
+      const own = ["train", "--out", "never", "--config", "gone.yaml"];
+      const second = [":", "-n", "1", process.execPath, MAIN, ...own];
+      const one = await launch(implementation, 1, ...COMMON, "--out", "never", ...second);
+      assert.is(one.code, 2, one.stderr);
+      const messages = said(one.stderr);
+      assert.is(messages.length, 1, one.stderr);
+      assert.match(messages[0]!, /^axograd: rank 1 \(.+\): gone\.yaml: expected /);
+    },
+  );
+}
+
+test("a process that no launcher has started loads nothing of MPI", async () => {
+  const modules = path("modules.txt");
+  const hooks = path("hooks.mjs");
+  await writeFile(
+    hooks,
+    `import { appendFileSync } from "node:fs";
+export async function load(url, context, next) { appendFileSync(${JSON.stringify(modules)}, url + "\\n"); return next(url, context); }
+`,
+  );
+  const observer = path("observer.mjs");
+  await writeFile(
+    observer,
+    `import { register } from "node:module";
+register(${JSON.stringify(pathToFileURL(hooks).href)});
+process.on("exit", () => console.log(JSON.stringify(process.report.getReport().sharedObjects)));
+`,
+  );
+  const args = [...COMMON, ...CONTINUOUS, "--steps", "1", "--out", "observed"];
+  const { code, stdout, stderr } = await start(args, { cwd: dir, imports: pathToFileURL(observer).href }).finished;
+  assert.is(code, 0, stderr);
+  const loaded = await readFile(modules, "utf8");
+  assert.match(loaded, "/src/distributed/communicator.js");
+  assert.not.match(loaded, /koffi|distributed\/(mpi|watch|star)/);
+  assert.not.match(stdout, /koffi|libmpi/);
+});
+
+test.run();
