@@ -34,7 +34,6 @@ export interface Calls {
   allgatherv(
     ...args: [Memory, n: number, Handle, Memory, counts: Int32Array, starts: Int32Array, Handle, comm: Handle]
   ): number;
-  broadcast(buffer: Memory, n: number, type: Handle, root: number, comm: Handle): number;
   sendReceive(
     ...args: [
       ...[send: Memory, n: number, type: Handle, to: number, tag: number],
@@ -166,7 +165,6 @@ function callsOf(library: LibraryHandle, handle: Abi["handle"], out: ReturnType<
     size: of("MPI_Comm_size", handle, out),
     allgather: of("MPI_Allgather", ...part, ...part, handle),
     allgatherv: of("MPI_Allgatherv", ...part, "void *", "void *", "void *", handle, handle),
-    broadcast: of("MPI_Bcast", ...part, "int", handle),
     sendReceive: of("MPI_Sendrecv", ...part, "int", "int", ...part, "int", "int", handle, "void *"),
     abort: of("MPI_Abort", handle, "int"),
     finalize: of("MPI_Finalize"),

@@ -9,8 +9,8 @@ import { Watch } from "../watch.ts";
 import type { Handle } from "./abis.ts";
 import type { MpiLibrary } from "./library.ts";
 
-/** MPI counts in 32-bit integers. */
-export const LARGEST_COUNT: number = 2 ** 31 - 1;
+/** MPI counts in 32-bit integers: what it moves at once. */
+const LARGEST_COUNT = 2 ** 31 - 1;
 /** Bytes that each rank sends first, with the length of its value: most values fit. */
 const FRAME_BYTES = 1024;
 const LENGTH_BYTES = 4;
@@ -21,19 +21,14 @@ export class MpiCommunicator implements Communicator {
   readonly size: number;
   readonly description: string;
   readonly #mpi: MpiLibrary;
-  readonly #largest: number;
   readonly #forgetExit: () => void;
   #hosts: readonly string[] = [];
   #watch: Watch | null = null;
   #isClosed = false;
 
-  /**
-   * @param mpi  initialised
-   * @param largest  elements of one message
-   */
-  constructor(mpi: MpiLibrary, rank: number, size: number, description: string, largest: number = LARGEST_COUNT) {
+  /** @param mpi  initialised */
+  constructor(mpi: MpiLibrary, rank: number, size: number, description: string) {
     this.#mpi = mpi;
-    this.#largest = largest;
     this.rank = rank;
     this.size = size;
     this.description = description;
@@ -55,7 +50,7 @@ export class MpiCommunicator implements Communicator {
 
   async exchange<T>(value: T): Promise<readonly T[]> {
     const bytes = serialize(value);
-    if (bytes.length > LARGEST_COUNT) throw tooLong("exchange", `${bytes.length} bytes`);
+    checkCount("exchange", "value, in bytes", bytes.length);
     const frame = new Uint8Array(FRAME_BYTES);
     new DataView(frame.buffer).setUint32(0, bytes.length);
     frame.set(bytes.subarray(0, FRAME_BYTES - LENGTH_BYTES), LENGTH_BYTES);
@@ -77,6 +72,7 @@ export class MpiCommunicator implements Communicator {
   /** The second message of an exchange, where the first was too short. */
   async #gatherBytes(bytes: Uint8Array, lengths: readonly number[]): Promise<readonly Uint8Array[]> {
     const starts = startsOf(lengths);
+    checkCount("exchange", "values, in bytes", starts[this.size]!);
     const whole = new Uint8Array(starts[this.size]!);
     whole.set(bytes, starts[this.rank]!);
     this.#gather(whole, lengths, this.#mpi.abi.byte);
@@ -104,18 +100,14 @@ export class MpiCommunicator implements Communicator {
 
   #sendReceive(send: FloatArray, to: number, receive: FloatArray, from: number): void {
     const type = this.#typeOf(send);
-    const messages = Math.ceil(Math.max(send.length, receive.length, 1) / this.#largest);
-    for (let m = 0; m < messages; m++) {
-      const [begin, end] = [m * this.#largest, (m + 1) * this.#largest];
-      const [out, into] = [send.subarray(begin, end), receive.subarray(begin, end)];
-      this.#call("MPI_Sendrecv", ({ call, abi: { world, ignoreStatus } }) =>
-        call.sendReceive(
-          ...([out, out.length, type, to, TAG] as const),
-          ...([into, into.length, type, from, TAG] as const),
-          ...([world, ignoreStatus] as const),
-        ),
-      );
-    }
+    checkCount("allToAll", "send, receive", Math.max(send.length, receive.length));
+    this.#call("MPI_Sendrecv", ({ call, abi: { world, ignoreStatus } }) =>
+      call.sendReceive(
+        ...([send, send.length, type, to, TAG] as const),
+        ...([receive, receive.length, type, from, TAG] as const),
+        ...([world, ignoreStatus] as const),
+      ),
+    );
   }
 
   async allGather(whole: FloatArray, counts: readonly number[]): Promise<void> {
@@ -127,27 +119,16 @@ export class MpiCommunicator implements Communicator {
         `${this.size} counts, ${whole.length} in all`,
         `${counts.length}, ${total} in all`,
       );
+    checkCount("allGather", "whole", whole.length);
     this.#gather(whole, counts, this.#typeOf(whole));
   }
 
   /** Each rank's part is at its place in `whole`. */
   #gather(whole: FloatArray | Uint8Array, counts: readonly number[], type: Handle): void {
-    const starts = startsOf(counts);
-    if (whole.length > this.#largest) {
-      for (const [root, count] of counts.entries())
-        this.#broadcast(whole.subarray(starts[root]!, starts[root]! + count), root, type);
-      return;
-    }
+    const [lengths, starts] = [Int32Array.from(counts), Int32Array.from(startsOf(counts))];
     this.#call("MPI_Allgatherv", ({ call, abi: { inPlace, world } }) =>
-      call.allgatherv(inPlace, 0, type, whole, Int32Array.from(counts), Int32Array.from(starts), type, world),
+      call.allgatherv(inPlace, 0, type, whole, lengths, starts, type, world),
     );
-  }
-
-  #broadcast(part: FloatArray | Uint8Array, root: number, type: Handle): void {
-    for (let begin = 0; begin < part.length; begin += this.#largest) {
-      const message = part.subarray(begin, begin + this.#largest);
-      this.#call("MPI_Bcast", ({ call, abi: { world } }) => call.broadcast(message, message.length, type, root, world));
-    }
   }
 
   #typeOf(array: FloatArray): Handle {
@@ -179,6 +160,6 @@ function startsOf(lengths: readonly number[]): number[] {
   return starts;
 }
 
-function tooLong(where: string, got: string): EngineError {
-  return new ShapeError(where, "value", `at most ${LARGEST_COUNT} bytes`, got);
+function checkCount(where: string, argument: string, count: number): void {
+  if (count > LARGEST_COUNT) throw new ShapeError(where, argument, `at most ${LARGEST_COUNT}`, `${count}`);
 }
