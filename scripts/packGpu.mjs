@@ -107,6 +107,9 @@ function addLibrary(stage, dist) {
     cpSync(join(dist, part), join(target, "dist", part), { recursive: true, filter: isCode });
   }
   cpSync(join(dist, "wasm/axograd.wasm"), join(target, "dist/wasm/axograd.wasm"));
+  // Where nothing could compile it, and the machine has several equal GPUs, one of them is used.
+  if (existsSync(join(dist, "vulkan"))) cpSync(join(dist, "vulkan"), join(target, "dist/vulkan"), { recursive: true });
+  cpSync(join(ROOT, "vulkan"), join(target, "vulkan"), { recursive: true });
   cpSync(join(ROOT, "package.json"), join(target, "package.json"));
   cpSync(join(ROOT, "LICENSE"), join(target, "LICENSE"));
   cpSync(join(ROOT, "scripts/gpu-report"), join(target, "scripts/gpu-report"), { recursive: true });

@@ -14,7 +14,7 @@ import {
   adapterOfEnvironment,
   adaptersAmong,
   adapterText,
-  HOW_TO_TELL_APART,
+  ONE_GPU_EACH,
 } from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
 import { vulkanLayer } from "../backend/webgpu/vulkanLayer.ts";
@@ -157,10 +157,16 @@ export async function diagnose(): Promise<Diagnosis> {
     advice: [
       ...(wasm.error === null ? [] : [wasm.error]),
       ...adviceFor(vulkan, adapters, adapterError),
-      ...(equal.some(({ how }) => how === null) ? [HOW_TO_TELL_APART] : []),
+      ...adviceOnEquals(adapters, equal),
       ...(launcher?.error ? [launcher.error] : []),
     ],
   };
+}
+
+function adviceOnEquals(adapters: readonly AdapterInfo[], equal: readonly EqualAdapters[]): string[] {
+  if (equal.every(({ how }) => how !== null)) return [];
+  const reasons = [...new Set(adapters.flatMap(({ obstacle }) => obstacle ?? []))];
+  return [`Equal adapters are not told apart: ${reasons.join("; ")}. ${ONE_GPU_EACH}`];
 }
 
 async function equalAdapters(adapters: readonly AdapterInfo[]): Promise<readonly EqualAdapters[]> {

@@ -41,8 +41,7 @@ async function placeOfRank(
   warn: (message: string) => void,
 ): Promise<{ readonly device: "wasm" | "webgpu"; readonly adapter?: number }> {
   const { adapterOfRank } = await import("./rankAdapter.ts");
-  const found = await adapterOfRank(communicator, { orNone: isFree });
-  if (!found) return { device: "wasm" };
-  if (communicator.rank === 0) for (const warning of found.warnings) warn(warning);
-  return { device: "webgpu", adapter: found.adapter.index };
+  const { adapter, warnings } = await adapterOfRank(communicator, { orNone: isFree });
+  if (communicator.rank === 0) for (const warning of warnings) warn(warning);
+  return adapter ? { device: "webgpu", adapter: adapter.index } : { device: "wasm" };
 }

@@ -6,8 +6,8 @@ import {
   adaptersAmong,
   adapterText,
   assignedAdapters,
-  HOW_TO_TELL_APART,
   listAdapters,
+  ONE_GPU_EACH,
 } from "../backend/webgpu/backend.ts";
 import { ArgumentError, BackendError } from "../core/errors.ts";
 import { plural } from "../core/text.ts";
@@ -15,8 +15,9 @@ import type { Communicator } from "../distributed/communicator.ts";
 
 /** What a rank computes on. */
 export interface RankAdapter {
-  readonly adapter: AdapterInfo;
-  /** For the user, the same on all ranks: GPUs that several ranks share, GPUs that differ. */
+  /** null: not all ranks have a GPU, and the CPU will do. */
+  readonly adapter: AdapterInfo | null;
+  /** For the user, the same on all ranks: GPUs that several ranks share, GPUs that differ, ranks without. */
   readonly warnings: readonly string[];
 }
 
@@ -44,27 +45,29 @@ const NONE = "expected a graphics adapter for this process, got none; npx axogra
  * one of all GPUs of the host; of these the one that the fewest ranks before it on the host have taken. Ranks that see the same GPUs take them
  * in turn, by local rank; a rank that was given its own takes that. Collective.
  *
- * @param options.orNone  null where a rank has no GPU, instead of a software adapter or an error
+ * @param options.orNone  none for all where a rank has no GPU, instead of a software adapter or an error
  * @throws {BackendError} "rank-adapter", on all ranks: one of them has no adapter
  */
 export async function adapterOfRank(
   communicator: Communicator,
   { orNone = false }: { readonly orNone?: boolean } = {},
-): Promise<RankAdapter | null> {
+): Promise<RankAdapter> {
   const { rank, hosts } = communicator;
   const isAlone = hosts.filter((host) => host === hosts[rank]).length === 1;
   const { adapters, error } = await usableAdapters(!isAlone, orNone);
   const offer: Offer = { adapters: adapters.map(offered), error };
   const offers = await communicator.exchange(offer);
   refuse(hosts, (other) => offers[other]!.error);
-  if (offers.some((one) => one.adapters.length === 0)) return null;
+  const without = [...offers.keys()].filter((other) => offers[other]!.adapters.length === 0);
+  if (without.length > 0) {
+    const some = `ranks ${without.join(", ")} have no GPU, so all compute on the CPU`;
+    return { adapter: null, warnings: without.length < offers.length ? [some] : [] };
+  }
   const lists = offers.map((one) => one.adapters);
   const taken = dealAdapters(hosts, lists);
   refuse(hosts, (other) => {
     const { id, name, obstacle } = lists[other]![taken[other]!]!;
-    return (
-      obstacle && `expected ${id}, ${name}, which cannot be told from its equals: ${obstacle}. ${HOW_TO_TELL_APART}`
-    );
+    return obstacle && `expected ${id}, ${name}, which cannot be told from its equals: ${obstacle}. ${ONE_GPU_EACH}`;
   });
   return { adapter: adapters[taken[rank]!]!, warnings: dealWarnings(hosts, lists, taken) };
 }

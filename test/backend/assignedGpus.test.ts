@@ -78,6 +78,8 @@ test("indices are in the order of PCI addresses, UUIDs are found by what the sys
       [INTEL, { ZE_AFFINITY_MASK: "2,0" }, [C, A]],
       [INTEL, { ZE_AFFINITY_MASK: "1.0,1.1" }, [B]],
       [MIXED, { CUDA_VISIBLE_DEVICES: "1" }, [C]],
+      // As Slurm sets them: the second GPU of NVIDIA, in a machine with one of Intel.
+      [MIXED, { CUDA_VISIBLE_DEVICES: "1", ROCR_VISIBLE_DEVICES: "1", ZE_AFFINITY_MASK: "1" }, [C]],
       [MIXED, { CUDA_VISIBLE_DEVICES: "", ZE_AFFINITY_MASK: "0" }, [A]],
     ];
   for (const [adapters, environment, expected, system] of cases) {

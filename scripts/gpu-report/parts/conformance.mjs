@@ -65,6 +65,7 @@ export const LEFT_OUT = {
   "profile/stepProfile": "counts of work; part step has times",
   "run/baseline": "commands; models/gated has their networks",
   "run/memoryPlan": "memory on an imagined device",
+  "run/rankAdapter": "ranks on one adapter",
   "run/rehearsal": "memory on an imagined device",
 };
 const QUICK_FILES = ["backend/webgpu.test.js", "backend/webgpuMath.test.js", "backend/webgpuBatch.test.js"];

@@ -117,19 +117,23 @@ export function assignedAdapters(
     (one) => !one.isSoftware && !(one.pci && adapters.find(({ pci }) => pci === one.pci) !== one),
   );
   if (gpus.length === 0) return adapters;
-  const assigned = new Set<AdapterInfo>();
   const byVendor = VENDORS.flatMap(([vendor, names]) => {
     const variable = names.find((name) => environment[name] !== undefined);
     return variable === undefined ? [] : [{ vendor: vendor as string, variable }];
   });
   const slurm = SLURM.find((name) => environment[name] !== undefined);
   if (byVendor.length === 0) return slurm === undefined ? gpus : ofSlurm(gpus, slurm, environment[slurm]!, system());
-  const ofOthers = gpus.filter(({ vendor }) => !byVendor.some((one) => one.vendor === vendor));
-  for (const { vendor, variable } of byVendor) {
+  const found = byVendor.map(({ vendor, variable }) => {
     const own = gpus.filter((one) => one.vendor === vendor).sort((a, b) => comparePci(a.pci, b.pci));
-    for (const one of named(own, variable, environment[variable]!, system)) assigned.add(one);
-  }
-  return assigned.size > 0 ? [...assigned] : ofOthers;
+    return named(own, variable, environment[variable]!, system);
+  });
+  const assigned = new Set(found.flatMap((one) => one.adapters));
+  const [error] = found.flatMap((one) => one.error ?? []);
+  // Slurm sets the variables of all vendors alike, whichever vendor the GPUs are of.
+  if (error && !found.some((one) => one.adapters.length > 0 && one.error === null)) throw error;
+  return assigned.size > 0
+    ? [...assigned]
+    : gpus.filter(({ vendor }) => !byVendor.some((one) => one.vendor === vendor));
 }
 
 /** @param own  all GPUs of a vendor, in the order of their PCI addresses */
@@ -138,16 +142,16 @@ function named(
   variable: string,
   value: string,
   system: () => readonly SystemGpu[],
-): readonly AdapterInfo[] {
+): { readonly adapters: readonly AdapterInfo[]; readonly error: ArgumentError | null } {
   const entries = entriesIn(value);
-  if (own.length === 0 || entries.includes("-1")) return [];
-  return entries.map((entry) => {
+  if (own.length === 0 || entries.includes("-1")) return { adapters: [], error: null };
+  const found = entries.map((entry) => {
     // Level Zero numbers the parts of a device, too: 0.1.
     const index = /^(\d+)(\.\d+)*$/.exec(entry)?.[1];
-    const found = index === undefined ? withUuid(own, entry, system()) : own[Number(index)];
-    if (found) return found;
-    throw unknownGpu(variable, value, own);
+    return index === undefined ? withUuid(own, entry, system()) : own[Number(index)];
   });
+  const adapters = found.filter((one) => one !== undefined);
+  return { adapters, error: adapters.length === entries.length ? null : unknownGpu(variable, value, own) };
 }
 
 /** Tools accept the beginning of a UUID. */

@@ -49,10 +49,10 @@ export {
   adapterOfEnvironment,
   adaptersAmong,
   adapterText,
-  HOW_TO_TELL_APART,
   hasGpu,
   hasVulkanLoader,
   listAdapters,
+  ONE_GPU_EACH,
 } from "./dawn.ts";
 
 export interface WebGpuOptions {

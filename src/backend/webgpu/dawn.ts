@@ -135,7 +135,8 @@ async function listed(layer: Layer | null): Promise<readonly KnownAdapter[]> {
     const found = messageOf(error).matchAll(/backend: '([^']*)', name: '([^']*)'/g);
     return [...found]
       .map(([, api = "", dawnName = ""]) => {
-        const place = layer && placeOf(dawnName);
+        // The user may have loaded the layer.
+        const place = placeOf(dawnName);
         return { api, dawnName, layer: place && layer, name: place?.name ?? dawnName, pci: place?.pci ?? null };
       })
       .filter(({ api }) => api !== "null");
@@ -332,8 +333,9 @@ export async function chooseAdapter(
   if (!chosen) {
     const source = wanted === undefined ? ADAPTER_VARIABLE : "adapter";
     const expected = `webgpu: expected one of the adapters ${infos.map(adapterText).join("; ")}`;
-    const unknown = obstacle === null ? "" : `. PCI addresses are not known: ${obstacle}`;
-    throw new BackendError("no-adapter", `${expected}, got ${named} (${source})${unknown}`, {
+    const isKnown = infos.some(({ pci }) => pci !== null) || pciAddressOf(`${named}`) === null;
+    const why = isKnown ? "" : `. PCI addresses are not known: ${obstacle ?? "the drivers report none"}`;
+    throw new BackendError("no-adapter", `${expected}, got ${named} (${source})${why}`, {
       adapters: infos.map(({ name }) => name),
     });
   }
@@ -357,19 +359,19 @@ export function adapterText({ index, name, pci }: AdapterInfo): string {
 function equalAdapters({ index, name, vendor }: AdapterInfo, all: readonly AdapterInfo[], why: string): BackendError {
   const equal = all.filter((one) => one.name === name).length;
   const addresses = gpusOfSystem().filter((gpu) => gpu.vendor === vendor);
-  const places = addresses.length > 0 ? ` (GPUs at ${addresses.map(({ pci }) => pci).join(", ")})` : "";
+  const places = addresses.length > 0 ? ` (at ${addresses.map(({ pci }) => pci).join(", ")})` : "";
   return new BackendError(
     "equal-adapters",
     `webgpu: expected adapters that can be told apart, got ${equal} with the name ${name}${places}: ${why}. Adapter ${index} would be the ` +
-      `first of them. ${HOW_TO_TELL_APART}`,
+      `first of them. ${ONE_GPU_EACH}`,
     { adapter: index, name, equal },
   );
 }
 
-/** What helps where the layer is missing. */
-export const HOW_TO_TELL_APART: string =
-  "Install a C compiler (Debian, Ubuntu: apt install gcc libc6-dev), or show each process one GPU: in a container, or by Mesa's layer " +
-  "device_select (MESA_VK_DEVICE_SELECT_FORCE_DEFAULT_DEVICE=1 with DRI_PRIME=pci-0000_65_00_0).";
+/** What else helps. */
+export const ONE_GPU_EACH: string =
+  "Or show each process one GPU: in a container, or by Mesa's layer device_select (MESA_VK_DEVICE_SELECT_FORCE_DEFAULT_DEVICE=1 with " +
+  "DRI_PRIME=pci-0000_65_00_0).";
 
 function noneAssigned(): BackendError {
   return new BackendError(

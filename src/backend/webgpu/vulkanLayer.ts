@@ -115,7 +115,7 @@ export async function compileLayer(compiler: string, folder: string): Promise<vo
     const { code, stderr = "" } = error as { readonly code?: unknown; readonly stderr?: string };
     const why =
       code === "ENOENT"
-        ? `there is no C compiler (${compiler})`
+        ? `there is no C compiler (${compiler}); install one (Debian, Ubuntu: apt install gcc libc6-dev)`
         : `${compiler} cannot compile it: ${stderr.trim() || String(error)}`;
     throw new BackendError("vulkan-layer", why, {}, error);
   }
@@ -172,10 +172,14 @@ export function placeOf(deviceName: string): DevicePlace | null {
   return name === undefined || pci === undefined ? null : { name, pci: pci === "-" ? null : pci };
 }
 
-/** Why the loader may not have loaded the layer. */
+/** Why the loader may not have loaded the layer, and what to do. */
 export function notLoaded({ folder }: Layer): string {
-  const why = isMainThread
-    ? "VK_LOADER_DEBUG=all shows why"
-    : "a worker thread cannot set the variables of the loader: open the device in the main thread";
+  const isDeaf = !isMainThread || process.versions.bun !== undefined;
+  const why = isDeaf
+    ? "neither a worker thread nor Bun passes variables on to libraries; set before the start: " +
+      Object.entries(layerVariables(folder, process.env))
+        .map(([name, value]) => `${name}=${value}`)
+        .join(" ")
+    : "VK_LOADER_DEBUG=all shows why";
   return `Vulkan's loader did not load the layer ${NAME} from ${folder} (${why})`;
 }
