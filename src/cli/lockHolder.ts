@@ -3,6 +3,7 @@
 
 import { readFile, readlink } from "node:fs/promises";
 import { hostname } from "node:os";
+import { type Cluster, clusterNow, isQueued } from "./slurmQueue.ts";
 
 /** A Slurm job. After requeueing it has the same id and a higher restart count. */
 export interface Job {
@@ -24,14 +25,16 @@ export interface Holder {
   /** The namespace of process ids; null where there are none. */
   readonly namespace: string | null;
   readonly job: Job | null;
+  /** Number of the user; null: unknown. */
+  readonly user: number | null;
   /** When the lock was taken, for people. */
   readonly since: string;
   /** Counts up while the process lives; null in locks of earlier versions. */
   readonly beat: string | null;
 }
 
-/** Knowledge about a process. */
-export type Fate = "alive" | "gone" | "unknown";
+/** Knowledge about a process. A suspended one lives, without a heartbeat. */
+export type Fate = "alive" | "suspended" | "gone" | "unknown";
 
 /** This process, as it would hold a lock. */
 export async function describeSelf(id: string, beat: string): Promise<Holder> {
@@ -42,6 +45,7 @@ export async function describeSelf(id: string, beat: string): Promise<Holder> {
     began: await beginOf("self"),
     namespace: await linkIfThere("/proc/self/ns/pid"),
     job: jobOf(process.env),
+    user: process.getuid?.() ?? null,
     since: new Date().toISOString(),
     beat,
   };
@@ -62,7 +66,11 @@ export function jobOf(env: Readonly<Record<string, string | undefined>>): Job | 
 /** Whether the process of a lock has ended, as far as `me` can know without watching its heartbeat. */
 export async function fateOf(holder: Holder, me: Holder): Promise<Fate> {
   if (isRequeued(holder.job, me.job)) return "gone";
-  if (!isVisible(holder, me)) return "unknown";
+  if (!isVisible(holder, me)) {
+    // A user may not see the jobs of others.
+    const isOurs = holder.job !== null && holder.user !== null && holder.user === me.user;
+    return isOurs ? fateOfJob(holder.job, await clusterNow()) : "unknown";
+  }
   if (!isRunning(holder.pid)) return "gone";
   const began = (await isProcOurs()) ? await beginOf(`${holder.pid}`) : null;
   if (began === "ended") return "gone";
@@ -75,6 +83,17 @@ function isRequeued(held: Job | null, mine: Job | null): boolean {
   if (!held || !mine || held.cluster !== mine.cluster) return false;
   const isSame = held.id === mine.id || (held.task !== null && held.task === mine.task);
   return isSame && mine.restarts > held.restarts;
+}
+
+/** Whether the processes of a job's start have ended, according to Slurm, which forgets jobs some time after their end. */
+export function fateOfJob(held: Job, cluster: Cluster | null): Fate {
+  if (cluster === null || cluster.name !== held.cluster) return "unknown";
+  const job = cluster.jobs.find(({ id, task }) =>
+    task === null || held.task === null ? id === held.id : `${task.array}_${task.index}` === held.task,
+  );
+  if (!job || !isQueued(job) || job.restarts > held.restarts || job.state === "PENDING") return "gone";
+  // A process may end before its job does.
+  return job.state === "SUSPENDED" ? "suspended" : "unknown";
 }
 
 /** Whether the holder's process id is in this namespace. Locks of earlier versions name only the host. */
@@ -117,8 +136,18 @@ async function beginOf(process: string): Promise<string | null> {
 /** Parses the text of a lock; null: it is no lock, or incomplete. */
 export function parseHolder(text: string): Holder | null {
   try {
-    const { id = null, pid, host, began = null, namespace = null, job = null, since, beat = null } = JSON.parse(text);
-    return Number.isInteger(pid) && pid > 0 ? { id, pid, host, began, namespace, job, since, beat } : null;
+    const {
+      id = null,
+      pid,
+      host,
+      began = null,
+      namespace = null,
+      job = null,
+      user = null,
+      since,
+      beat = null,
+    } = JSON.parse(text);
+    return Number.isInteger(pid) && pid > 0 ? { id, pid, host, began, namespace, job, user, since, beat } : null;
   } catch {
     return null;
   }

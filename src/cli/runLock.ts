@@ -11,7 +11,7 @@ import { ArgumentError, EngineError } from "../core/errors.ts";
 import { writeError } from "../io/durable.ts";
 import { errnoOf } from "../io/files.ts";
 import { beatText, Heartbeat } from "./heartbeat.ts";
-import { describeSelf, fateOf, type Holder, parseHolder, textIfThere } from "./lockHolder.ts";
+import { describeSelf, type Fate, fateOf, type Holder, parseHolder, textIfThere } from "./lockHolder.ts";
 
 const NAME = "run.lock";
 /** Names of locks during a takeover or removal; left behind if the process is killed. */
@@ -168,7 +168,7 @@ async function isGone(folder: string, text: string, options: LockOptions): Promi
   const holder = parseHolder(text);
   const fate = holder ? await fateOf(holder, await describeSelf("", "")) : "unknown";
   if (fate === "gone" || (fate === "unknown" && options.takeOver)) return true;
-  if (holder && (fate === "alive" || holder.beat === null)) throw lockedError(folder, holder, fate);
+  if (holder && (fate !== "unknown" || holder.beat === null)) throw lockedError(folder, holder, fate);
   const { looks = LOOKS, lookMs = LOOK_MS, onWait } = options;
   const seconds = Math.round((looks * lookMs) / 1000);
   onWait?.(`${folder} is in use by ${nameOf(holder)}: waiting up to ${seconds} s for its heartbeat`);
@@ -249,11 +249,12 @@ function nameOf(holder: Holder | null): string {
   return `process ${pid} on ${host}${job ? ` (Slurm job ${job.task ?? job.id})` : ""}`;
 }
 
-function lockedError(folder: string, holder: Holder, fate: "alive" | "beating" | "unknown"): LockedError {
+function lockedError(folder: string, holder: Holder, fate: Exclude<Fate, "gone"> | "beating"): LockedError {
   const who = `${nameOf(holder)} since ${holder.since}`;
   const file = join(folder, NAME);
   const hints = {
     alive: `; end it first (kill ${holder.pid})`,
+    suspended: "; Slurm has suspended it: resume or cancel that job first",
     beating: "; it is alive: end it there first, or give --take-over, which makes it stop",
     unknown: `; if it has ended, delete ${file} or give --take-over: its version of axograd writes no heartbeat`,
   };

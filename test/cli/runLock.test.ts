@@ -8,7 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { BEAT_MS } from "../../src/cli/heartbeat.ts";
-import { describeSelf, fateOf, type Holder, jobOf, parseHolder } from "../../src/cli/lockHolder.ts";
+import { describeSelf, fateOf, fateOfJob, type Holder, jobOf, parseHolder } from "../../src/cli/lockHolder.ts";
 import { RunFolder } from "../../src/cli/runFolder.ts";
 import { RunLock } from "../../src/cli/runLock.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
@@ -107,6 +107,23 @@ testOrSkip(
     parent.kill("SIGKILL");
   },
 );
+
+test("Slurm says of a job whether its processes have ended", () => {
+  const held = { cluster: "c", id: "8", task: "6_1", restarts: 1 };
+  const job = { id: "8", name: "sweep", task: { array: "6", index: 1 }, state: "RUNNING", restarts: 1 };
+  const fate = (facts: object | null, mine: object = {}) =>
+    fateOfJob({ ...held, ...mine }, { name: "c", jobs: facts === null ? [] : [{ ...job, ...facts }] });
+  assert.is(fateOfJob(held, null), "unknown", "no Slurm here");
+  assert.is(fate(null), "gone", "forgotten");
+  assert.is(fate(null, { cluster: "d" }), "unknown", "another cluster");
+  for (const state of ["RUNNING", "COMPLETING", "SIGNALING"]) assert.is(fate({ state }), "unknown", state);
+  for (const state of ["CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY", "PENDING"]) assert.is(fate({ state }), "gone", state);
+  assert.is(fate({ state: "SUSPENDED" }), "suspended", "it lives without a heartbeat");
+  assert.is(fate({ restarts: 2 }), "gone", "a later start of the job");
+  assert.is(fate({ id: "9" }), "unknown", "the task has another id after it was requeued");
+  assert.is(fate({ task: { array: "6", index: 2 } }), "gone", "another task");
+  assert.is(fate({ task: null }, { task: null }), "unknown");
+});
 
 test("a heartbeat that stands still is one that has ended, however old the lock says it is", async () => {
   const path = await folder("still");

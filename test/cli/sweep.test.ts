@@ -16,7 +16,8 @@ import {
   resultsMarkdown,
   resultsText,
 } from "../../src/cli/sweep/resultTables.ts";
-import { slurmOption, slurmScript } from "../../src/cli/sweep/slurm.ts";
+import { parseSlurmOption, requestedOf, type SlurmOptions } from "../../src/cli/sweep/slurmOptions.ts";
+import { slurmScript } from "../../src/cli/sweep/slurmScript.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
 import { type RunState, SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
 import { sweepSchemaText } from "../../src/cli/sweep/sweepSchema.ts";
@@ -386,7 +387,7 @@ test("a job array has a task per run, and each task starts its run or continues 
   const dry = await sweep("array.yaml", "--launcher", "slurm", "--dry-run", ...options);
   assert.is(dry.code, 0, dry.stderr);
   const script = await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8");
-  assert.match(script, "#SBATCH --job-name=axograd-array\n#SBATCH --array=0-1%1\n");
+  assert.match(script, /^#SBATCH --job-name=axograd-array-[0-9a-f]{8}\n#SBATCH --array=0-1%1\n/m);
   assert.match(script, "#SBATCH --time=02:00:00\n#SBATCH --exclusive\n");
 
   // Stands in for Slurm: runs the tasks one after another.
@@ -402,7 +403,7 @@ test("a job array has a task per run, and each task starts its run or continues 
   try {
     const submitted = await sweep("array.yaml", "--launcher", "slurm");
     assert.is(submitted.code, 0, submitted.stderr);
-    assert.match(submitted.stdout, "Submitted batch job 7");
+    assert.match(submitted.stdout, "submitted job 7: 2 runs");
     const collected = await axograd(["collect", "sweeps/array"], { cwd: dir });
     assert.match(collected.stdout, /^runs .*\n2 /);
   } finally {
@@ -421,24 +422,28 @@ test("runs that Slurm has in its queue are not submitted again", async () => {
   };
   await program(
     "sbatch",
-    'n=$(ls job.* 2>/dev/null | wc -l); printf "0\\n1\\n2\\n" > job.7$n; echo Submitted batch job 7$n',
+    'n=$(ls job.* 2>/dev/null | wc -l); for k in 0 1 2; do echo "8$k 7$n $k PENDING 0 someone" >> job.7$n; done; echo 7$n',
   );
-  await program("squeue", "for a; do case $a in --jobs=*) cat job.$(echo $a | cut -d= -f2) ;; esac; done");
+  await program("squeue", "cat job.* 2>/dev/null || true");
   const path = process.env.PATH;
   process.env.PATH = `${bin}${delimiter}${path}`;
   try {
     const submit = () => sweep("queue.yaml", "--launcher", "slurm");
-    assert.match((await submit()).stdout, /3 tasks\nSubmitted batch job 70\n/);
+    assert.match((await submit()).stdout, /3 tasks\nsubmitted job 70: 3 runs\n/);
     const again = await submit();
     assert.is(again.code, 0, again.stderr);
-    assert.match(again.stdout, /3 of the runs are in Slurm's queue already\n$/);
+    assert.match(again.stdout, /3 runs in Slurm's queue already\n$/);
+    const local = await sweep("queue.yaml");
+    assert.is(local.code, 2);
+    assert.match(local.stderr, /slurm while runs of the folder are in Slurm's queue, got 3 runs there \(scancel 70 /);
     // Task 1 is over, without a result.
-    await writeFile(join(bin, "job.70"), "0\n2\n");
-    assert.match((await submit()).stdout, /2 of the runs .*\n.*slurm\.sh: 1 tasks\nSubmitted batch job 71\n/);
+    await writeFile(join(bin, "job.70"), "80 70 0 RUNNING 0 x\n81 70 1 CANCELLED 0 x\n82 70 2 PENDING 0 x\n");
+    assert.match((await submit()).stdout, /2 runs in .*\n.*slurm\.sh: 1 task\nsubmitted job 71: 1 run\n/);
     assert.match(await readFile(join(dir, "sweeps/queue/slurm.sh"), "utf8"), /names=\(\n {2}'seed=1'\n\)/);
     // Slurm forgets jobs that are over.
-    await program("squeue", "echo slurm_load_jobs error: Invalid job id specified >&2; exit 1");
-    assert.match((await submit()).stdout, /slurm\.sh: 3 tasks\nSubmitted/);
+    await rm(join(bin, "job.70"));
+    await rm(join(bin, "job.71"));
+    assert.match((await submit()).stdout, /slurm\.sh: 3 tasks\nsubmitted/);
     await program("squeue", "echo no connection >&2; exit 1");
     const unsure = await submit();
     assert.is(unsure.code, 1);
@@ -455,6 +460,9 @@ test("runs that Slurm has in its queue are not submitted again", async () => {
   }
 });
 
+const NO_OPTIONS: SlurmOptions = { options: [], parallel: null, memoryCheck: true, ranks: null, gpus: null, mpi: null };
+const ONE = [{ name: "job", first: 0, count: 1 }];
+
 test("names with quotes and spaces stay whole in the script", async () => {
   const runs = await plan("grid:\n  lr: [1]\n");
   const folder = new SweepFolder("/a b/it's");
@@ -467,9 +475,9 @@ test("names with quotes and spaces stay whole in the script", async () => {
     summary: null,
     error: null,
   };
-  const script = slurmScript(folder, [state], { options: [], parallel: null });
+  const script = slurmScript(folder, [state], ONE, NO_OPTIONS);
   assert.match(script, "sweep='/a b/it'\\''s'\n");
-  assert.match(script, "#SBATCH --job-name=axograd-it-s\n#SBATCH --array=0-0\n");
+  assert.match(script, "#SBATCH --job-name=job\n#SBATCH --array=0-0\n");
 });
 
 test("nothing in the name of a sweep becomes a command or an option of sbatch", async () => {
@@ -485,17 +493,19 @@ test("nothing in the name of a sweep becomes a command or an option of sbatch", 
     summary: null,
     error: null,
   };
-  const script = slurmScript(new SweepFolder(path), [state], { options: ["comment=$(touch pwned)"], parallel: null });
+  const options = { ...NO_OPTIONS, options: ["comment=$(touch pwned)"] };
+  const script = slurmScript(new SweepFolder(path), [state], ONE, options);
   // sbatch reads its options up to the first command.
   const [head = ""] = script.split("\nnames=(");
   assert.equal(head.match(/^#SBATCH --[a-z-]+/gm), [
-    ...["#SBATCH --job-name", "#SBATCH --array", "#SBATCH --output", "#SBATCH --comment"],
+    ...["#SBATCH --job-name", "#SBATCH --array", "#SBATCH --output", "#SBATCH --open-mode", "#SBATCH --requeue"],
+    ...["#SBATCH --signal", "#SBATCH --comment"],
   ]);
   assert.not.match(head, /^[^#]/m);
   await mkdir(join(path, "logs"));
   await writeFile(join(path, "slurm.sh"), script);
-  // `exec` only says what it would have run.
-  const shell = `exec() { printf '%s\\0' "$@" >&3; }; cd "$1"; . ./slurm.sh`;
+  // A function in place of Node only says what it would have run.
+  const shell = `${process.execPath}() { printf '%s\\0' node "$@" >&3; }; cd "$1"; shift; . ./slurm.sh`;
   const { stdout } = await promisify(execFile)("bash", ["-c", `${shell} 3>&1`, "bash", path], {
     env: { ...process.env, SLURM_ARRAY_TASK_ID: "0" },
     cwd: dir,
@@ -508,7 +518,130 @@ test("nothing in the name of a sweep becomes a command or an option of sbatch", 
 
 test("an option of sbatch is one line", async () => {
   for (const text of ["comment=a\nrm", "comment=a\rrm", "comment=a\u0000"]) {
-    await fails(() => slurmOption(text), "argument", /key=value of sbatch/);
+    await fails(() => parseSlurmOption(text), "argument", /key=value of sbatch/);
+  }
+});
+
+test("options of sbatch have their long names; those of the sweep, and wrong ones, are refused", async () => {
+  const line = (text: string) => requestedOf({ ...NO_OPTIONS, options: [text] }).lines.at(-1);
+  assert.is(line("gres=gpu:1"), "#SBATCH --gres=gpu:1");
+  assert.is(line("--mem=4G"), "#SBATCH --mem=4G");
+  for (const text of ["p=main", "-p=main", "partition=main"]) assert.is(line(text), "#SBATCH --partition=main");
+  assert.is(line("H"), "#SBATCH --hold");
+  assert.is(line("comment=it's # two"), "#SBATCH --comment='it'\\''s # two'");
+  const refused = (text: string, pattern: RegExp) => fails(() => parseSlurmOption(text), "argument", pattern);
+  await refused("array=1", /none that sweep sets itself; in place of array: --parallel, got "array=1"/);
+  await refused("J=mine", /in place of job-name: --out/);
+  await refused("n=4", /in place of ntasks: --ranks/);
+  await refused("p", /a value, like partition=… or p=…, got p alone/);
+  await refused("H=1", /hold without a value/);
+  await refused("y=1", /an option of sbatch, by its long name/);
+  await refused("Time 3", /key=value of sbatch/);
+  await refused("-p main", /key=value of sbatch/);
+  await refused("signal=USR1@60", /signal=B:USR1@seconds/);
+  assert.is(parseSlurmOption("signal=B:USR2@60").value, "B:USR2@60");
+});
+
+test("ranks are started by srun, each with a GPU and the CPUs of a task; contradictions are refused", async () => {
+  const [run] = await plan("grid:\n  lr: [1]\n");
+  const facts = { status: "waiting" as const, begun: false, pageDue: false, task: null, summary: null, error: null };
+  const scriptOf = (options: Partial<SlurmOptions>) =>
+    slurmScript(new SweepFolder("s"), [{ run: run!, ...facts }], ONE, { ...NO_OPTIONS, ...options });
+  const alone = scriptOf({});
+  assert.match(alone, /^'\/.*node' '.*main\.js' train .*\$\{threads:\+--threads "\$threads"\} > /m);
+  assert.match(alone, /^threads=\$\{SLURM_CPUS_PER_TASK:-\$SLURM_CPUS_ON_NODE\}$/m);
+  assert.not.match(alone, /srun|ntasks/);
+  const ranks = scriptOf({ ranks: 4, mpi: "pmi2" });
+  assert.match(ranks, "#SBATCH --ntasks=4\n");
+  assert.match(
+    ranks,
+    /^srun -K --mpi=pmi2 --ntasks=4 \$\{SLURM_CPUS_PER_TASK:\+--cpus-per-task="\$SLURM_CPUS_PER_TASK"\} '\/.* > "\$log"/m,
+  );
+  assert.not.match(ranks, "--threads");
+  assert.match(
+    scriptOf({ gpus: 2 }),
+    /#SBATCH --ntasks=2\n#SBATCH --gpus-per-task=1\n(?:.*\n)+srun -K --mpi=pmix --ntasks=2 /,
+  );
+  const one = scriptOf({ gpus: 1 });
+  assert.match(one, "#SBATCH --gpus-per-task=1");
+  assert.not.match(one, "srun");
+  assert.not.match(scriptOf({ options: ["no-requeue"] }), /--requeue|scontrol requeue/);
+  const refused = (options: Partial<SlurmOptions>, pattern: RegExp) =>
+    fails(() => scriptOf(options), "argument", pattern);
+  await refused({ ranks: 4, gpus: 2 }, /as many as --ranks 4: each rank takes one, got 2 \(--gpus\)/);
+  await refused({ gpus: 2, options: ["G=2"] }, /no gpus with --gpus/);
+  await file("ranks.yaml", `${BASE}  steps: 2\n`);
+  for (const option of ["--ranks", "--gpus"]) {
+    const local = await sweep("ranks.yaml", option, "2");
+    assert.is(local.code, 2);
+    assert.match(
+      local.stderr,
+      /--launcher slurm with it, got --launcher local; on one machine, mpirun -n 4 npx axograd sweep/,
+    );
+  }
+  const idle = await sweep("ranks.yaml", "--launcher", "slurm", "--mpi", "pmix", "--dry-run");
+  assert.match(idle.stderr, /--ranks of at least 2 with it, got runs of one process \(--mpi\)/);
+});
+
+test("a limit of jobs takes what fits; an answer that gets lost is searched for; nothing is submitted twice", async () => {
+  await file("limits.yaml", `${BASE}  steps: 2\nseeds: 5\n`);
+  const bin = join(dir, "limits-bin");
+  await mkdir(bin);
+  const program = async (name: string, text: string): Promise<void> => {
+    await writeFile(join(bin, name), `#!/bin/bash\ncd "${bin}"\n${text}\n`);
+    await chmod(join(bin, name), 0o755);
+  };
+  const tasks = 'for k in $(seq 0 $last); do echo "9$k $job $k PENDING 0 $name" >> queue; done';
+  const parse = `for a; do case $a in --array=*) last=\${a##*-}; last=\${last%\\%*} ;; --job-name=*) name=\${a#*=} ;; esac; done
+job=$((100 + $(cat queue 2> /dev/null | wc -l)))`;
+  const over =
+    "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy";
+  await program("sbatch", `${parse}\nif [ $last -gt 2 ]; then printf '${over}' >&2; exit 1; fi\n${tasks}\necho $job`);
+  await program("squeue", "cat queue 2> /dev/null || true");
+  await program(
+    "scontrol",
+    "echo 'MaxArraySize            = 4'; echo 'SchedulerParameters = bf_continue,max_array_tasks=4'",
+  );
+  const path = process.env.PATH;
+  process.env.PATH = `${bin}${delimiter}${path}`;
+  try {
+    const submit = () => sweep("limits.yaml", "--launcher", "slurm", "--parallel", "1");
+    const first = await submit();
+    assert.is(first.code, 1);
+    assert.match(
+      first.stderr,
+      /sbatch to take 5 runs, got 2 taken \(100\), then: .*AssocMaxSubmitJobLimit; .*; the same command submits the rest\n/,
+    );
+    // The controller takes the jobs, but sbatch does not hear of it.
+    await program(
+      "sbatch",
+      `echo "$@" >> calls\n${parse}\n${tasks}\necho Socket timed out on send/recv operation >&2; exit 1`,
+    );
+    const second = await submit();
+    assert.is(second.code, 0, second.stderr);
+    assert.match(second.stdout, /2 runs in .*\n.*3 tasks\nsubmitted job 102: 3 runs\n/);
+    assert.match((await submit()).stdout, /5 runs in Slurm's queue already\n$/);
+    // No id was recorded, as after a crash.
+    const record = join(dir, "sweeps/limits/slurm.json");
+    await writeFile(record, (await readFile(record, "utf8")).replace(/"job": "\d+"/g, '"job": null'));
+    assert.match((await submit()).stdout, /5 runs in Slurm's queue already\n$/);
+    // All are over. Of several arrays, each begins after the one before it.
+    await rm(join(bin, "queue"));
+    await writeFile(record, (await readFile(record, "utf8")).replaceAll('"job": null', '"job": "1"'));
+    const third = await submit();
+    assert.match(third.stdout, /5 tasks\nsubmitted job 100: 4 runs\nsubmitted job 104: 1 run\n/);
+    const calls = (await readFile(join(bin, "calls"), "utf8")).trim().split("\n").slice(-2);
+    assert.match(calls[0]!, /^--parsable --job-name=axograd-limits-\w+-1 --array=0-3%1 slurm\.sh 0$/);
+    assert.match(
+      calls[1]!,
+      /^--parsable --dependency=afterany:100 --job-name=axograd-limits-\w+-2 --array=0-0%1 slurm\.sh 4$/,
+    );
+    assert.match(
+      await readFile(join(dir, "sweeps/limits/slurm.sh"), "utf8"),
+      /# then: sbatch --job-name=.* slurm\.sh 4\n/,
+    );
+  } finally {
+    process.env.PATH = path;
   }
 });
 
@@ -523,10 +656,6 @@ test("without sbatch the script stays and the error says so; wrong options are r
   } finally {
     process.env.PATH = path;
   }
-  assert.is(slurmOption("gres=gpu:1"), "--gres=gpu:1");
-  assert.is(slurmOption("--mem=4G"), "--mem=4G");
-  await fails(() => slurmOption("array=1"), "argument", /which sweep sets/);
-  await fails(() => slurmOption("Time 3"), "argument", /key=value of sbatch/);
   const local = await sweep("none.yaml", "--slurm-option", "time=1");
   assert.is(local.code, 2);
   assert.match(local.stderr, /--launcher slurm/);

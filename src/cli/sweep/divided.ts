@@ -172,7 +172,7 @@ async function meansFor(
   const wantsGpu = states.some(({ run: { config } }) => config.device !== "wasm" && config.dtype === "f32");
   if (communicator.size === 1 || !wantsGpu) return { threads, env };
   const { adapterOfRank } = await import("../../run/rankAdapter.ts");
-  const found = await adapterOfRank(communicator, { orNone: true });
-  for (const warning of found?.warnings ?? []) console.warn(warning);
-  return { threads, env: found ? { ...env, [ADAPTER_VARIABLE]: `${found.adapter.index}` } : env };
+  const { adapter, warnings } = await adapterOfRank(communicator, { orNone: true });
+  for (const warning of warnings) console.warn(warning);
+  return { threads, env: adapter ? { ...env, [ADAPTER_VARIABLE]: `${adapter.index}` } : env };
 }

@@ -1,175 +1,279 @@
-// Runs of a sweep as a job array of Slurm (https://slurm.schedmd.com/job_array.html): one script, one task per run.
+// Runs of a sweep as job arrays of Slurm: what is in its queue, and what is submitted. Jobs are recorded under their names before they are
+// submitted, so that a command that is killed in between, or an answer that gets lost, makes no run start twice.
 
-import { spawn } from "node:child_process";
-import { basename, join, resolve } from "node:path";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
-import { printable, quoteText, shellWord } from "../../core/text.ts";
+import { plural, printable } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import { JsonParts } from "../../io/jsonParts.ts";
 import { readTextFile } from "../../io/textFile.ts";
 import { nullIfMissing } from "../../report/runRecord.ts";
-import { MAIN } from "./local.ts";
+import { callSlurm, clusterSettings, isQueued, listJobs, type QueuedJob } from "../slurmQueue.ts";
+import type { SlurmOptions } from "./slurmOptions.ts";
+import { jobNameOf, SCRIPT, scriptFile, slurmScript, submissionOf, type TaskArray } from "./slurmScript.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
-
-const SCRIPT = "slurm.sh";
-
-/** Options of sbatch that the script sets itself. */
-const OWN = ["array", "output", "job-name"] as const;
-
-export interface SlurmOptions {
-  /** `key=value` for sbatch, or `key` alone. */
-  readonly options: readonly string[];
-  /** Tasks at a time; null: as many as Slurm starts. */
-  readonly parallel: number | null;
-  /** Default true: runs that are stated to take more memory than there is are refused. */
-  readonly memoryCheck?: boolean;
-}
-
-/** The arguments of `#SBATCH` for `key=value`. */
-export function slurmOption(text: string): string {
-  const [, key, value] = /^(?:--)?([a-z][a-z0-9-]*)(=\P{Cc}+)?$/u.exec(text) ?? [];
-  if (key === undefined) {
-    const expected = "key=value of sbatch, like time=02:00:00";
-    throw new ArgumentError("command line", "--slurm-option", expected, quoteText(text));
-  }
-  if ((OWN as readonly string[]).includes(key)) {
-    throw new ArgumentError("command line", "--slurm-option", `none of ${OWN.join(", ")}, which sweep sets`, key);
-  }
-  return `--${key}${value ?? ""}`;
-}
-
-/** Writes the script, and returns its path. */
-export async function writeSlurmScript(
-  folder: SweepFolder,
-  states: readonly RunState[],
-  options: SlurmOptions,
-): Promise<string> {
-  const file = join(folder.path, SCRIPT);
-  await replaceFile(file, [slurmScript(folder, states, options)]);
-  return file;
-}
-
-/** A task continues its run if it has a record, so that a requeued job continues where it was. */
-export function slurmScript(
-  folder: SweepFolder,
-  states: readonly RunState[],
-  { options, parallel, memoryCheck = true }: SlurmOptions,
-): string {
-  const name = basename(resolve(folder.path)).replace(/[^\w.-]+/g, "-");
-  const limit = parallel === null ? "" : `%${parallel}`;
-  // A setting of the sweep takes precedence over the job's.
-  const isGiven = states.some(({ run }) => "threads" in run.settings);
-  const threads = isGiven ? "" : ` \${SLURM_CPUS_PER_TASK:+--threads $SLURM_CPUS_PER_TASK}`;
-  const unchecked = memoryCheck ? "" : " --no-memory-check";
-  return `#!/bin/bash
-# Submit it from its folder: cd ${printable(shellWord(resolve(folder.path)))} && sbatch ${SCRIPT}
-#SBATCH --job-name=axograd-${name}
-#SBATCH --array=0-${states.length - 1}${limit}
-#SBATCH --output=logs/slurm-%A_%a.out
-${options.map((option) => `#SBATCH ${slurmOption(option)}\n`).join("")}
-names=(
-${states.map(({ run }) => `  ${shellWord(run.name)}\n`).join("")})
-name=\${names[$SLURM_ARRAY_TASK_ID]}
-sweep=${shellWord(resolve(folder.path))}
-# Paths in the configuration are relative to this folder.
-cd ${shellWord(process.cwd())} || exit 1
-if [ -e "$sweep/runs/$name/config.json" ]; then
-  target=(--resume "$sweep/runs/$name")
-else
-  target=(--out "$sweep/runs/$name" --overwrite)
-fi
-exec ${shellWord(process.execPath)} ${shellWord(MAIN)} train "\${target[@]}" --config "$sweep/configs/$name.yaml"${threads}${unchecked} > "$sweep/logs/$name.log" 2>&1
-`;
-}
 
 /** Submitted jobs, with the runs of their tasks, in order. */
 const JOBS = "slurm.json";
 /** Longest record: several jobs of 100,000 runs each. */
 const JOBS_BYTES = 1 << 28;
 
-interface SubmittedJob {
-  readonly job: string;
+/** A job array of the record. */
+interface RecordedJob {
+  /** Name of the job; null in records of earlier versions. */
+  readonly name: string | null;
+  /** Its id; null: Slurm has not said it. */
+  readonly job: string | null;
+  /** This command, or an earlier one, has submitted it; false: it is left to the user. */
+  readonly sent: boolean;
   readonly runs: readonly string[];
 }
 
-/**
- * Submits the script and records the job.
- *
- * @returns the output of sbatch
- * @throws {EngineError} "slurm": sbatch is missing or refused the script
- */
-export async function submit(script: string, folder: SweepFolder, states: readonly RunState[]): Promise<string> {
-  const earlier = await submittedJobs(folder);
-  const { failure, stdout } = await call("sbatch", [basename(script)], folder.path);
-  if (failure !== null) {
-    const message = `sweep: expected sbatch to take ${printable(script)}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${printable(folder.path)}`;
-    throw new EngineError("slurm", message, { script, got: failure });
+/** A job array that Slurm has taken. */
+export interface Submitted {
+  readonly job: string | null;
+  readonly name: string;
+  readonly runs: readonly string[];
+}
+
+/** The outcome of a submission. */
+interface Answered {
+  /** Tasks that were taken, the first ones of the array. */
+  readonly count: number;
+  readonly job: string | null;
+  /** Why not all of them; null: all were taken. */
+  readonly failure: string | null;
+  /** Slurm may have taken the array nevertheless. */
+  readonly isLost: boolean;
+}
+
+/** Looks at the queue, and milliseconds between them, until a job counts as never accepted whose answer got lost. */
+const LOOKS = 10;
+const LOOK_MS = 500;
+
+/** Most tasks of an array where the cluster does not say it: Slurm's default. */
+const MOST_TASKS = 1001;
+
+/** The jobs of a sweep, as its folder records them and as Slurm has them. */
+export class SweepJobs {
+  readonly folder: SweepFolder;
+  /** Those that are in the queue, or may be. */
+  #recorded: readonly RecordedJob[];
+  /** The runs that wait or run in Slurm's queue. */
+  readonly queued: ReadonlySet<string>;
+
+  private constructor(folder: SweepFolder, recorded: readonly RecordedJob[], queued: ReadonlySet<string>) {
+    this.folder = folder;
+    this.#recorded = recorded;
+    this.queued = queued;
   }
-  const job = /\b\d+\b/.exec(stdout)?.[0];
-  const runs = states.map(({ run }) => run.name);
-  const jobs = [...earlier, { job, runs }];
-  if (job) await replaceFile(join(folder.path, JOBS), [`${JSON.stringify({ jobs }, null, 2)}\n`]);
-  return stdout;
+
+  /**
+   * @throws {EngineError} "slurm": squeue does not answer, and there are jobs to ask for
+   * @throws {FileFormatError} a damaged record
+   */
+  static async open(folder: SweepFolder): Promise<SweepJobs> {
+    const recorded = await recordedJobs(folder);
+    if (recorded.length === 0) return new SweepJobs(folder, [], new Set());
+    const isUnsure = ({ name, job, sent }: RecordedJob): boolean => sent && name !== null && job === null;
+    let tasks = await tasksOf(folder, recorded);
+    for (let look = 1; look < LOOKS && recorded.some((job, k) => isUnsure(job) && tasks[k]!.length === 0); look++) {
+      await pause(LOOK_MS);
+      tasks = await tasksOf(folder, recorded);
+    }
+    const queued = recorded.flatMap(({ runs }, k) =>
+      tasks[k]!.filter(isQueued).flatMap(({ task }) => runs[task?.index ?? 0] ?? []),
+    );
+    // Those that are over are forgotten, except for a script that its user may submit later.
+    const left = recorded.filter(({ sent }, k) => !sent || tasks[k]!.some(isQueued));
+    return new SweepJobs(folder, left, new Set(queued));
+  }
+
+  /** @throws {ArgumentError} Slurm will start some of the runs */
+  assertNoneQueued(): void {
+    if (this.queued.size === 0) return;
+    const jobs = this.#recorded.map(({ job, name }) => job ?? name).join(" ");
+    const got = `${plural(this.queued.size, "run")} there (scancel ${jobs} removes them)`;
+    throw new ArgumentError("sweep", "--launcher", "slurm while runs of the folder are in Slurm's queue", got);
+  }
+
+  /** Writes the script and records it, for a user who submits it. */
+  async prepare(states: readonly RunState[], options: SlurmOptions): Promise<void> {
+    await this.#write(states, await this.#arraysFor(states), options, false);
+  }
+
+  /**
+   * Submits the runs.
+   *
+   * @throws {EngineError} "slurm": sbatch is missing, or did not take all of them; what it took stays
+   */
+  async submit(states: readonly RunState[], options: SlurmOptions): Promise<readonly Submitted[]> {
+    const arrays = await this.#arraysFor(states);
+    await this.#write(states, arrays, options, true);
+    const submitted: Submitted[] = [];
+    for (const array of arrays) {
+      const runs = states.slice(array.first, array.first + array.count).map(({ run }) => run.name);
+      const { count, job, failure, isLost } = await this.#send(array, options.parallel, submitted.at(-1)?.job ?? null);
+      const taken = runs.slice(0, count);
+      if (count > 0) submitted.push({ job, name: array.name, runs: taken });
+      if (count > 0) this.#record({ name: array.name, job, sent: true, runs: taken });
+      if (failure !== null) {
+        // The user may submit the others. A job without an answer stays as it was recorded: the next command searches for it.
+        const others = arrays.slice(arrays.indexOf(array) + (count > 0 || isLost ? 1 : 0)).map(({ name }) => name);
+        for (const own of this.#recorded) if (others.includes(own.name ?? "")) this.#record({ ...own, sent: false });
+      }
+      await this.#save();
+      if (failure !== null) throw this.#refused(failure, submitted, states.length);
+    }
+    return submitted;
+  }
+
+  /** Submits an array; where there is a limit of jobs, which refuses an array as a whole, as much of it as is taken. */
+  async #send(planned: TaskArray, parallel: number | null, previous: string | null): Promise<Answered> {
+    // A limit of tasks at a time holds for each array, so they follow one another.
+    const after = parallel !== null && previous !== null ? [`--dependency=afterany:${previous}`] : [];
+    let refused: string | null = null;
+    for (let { count } = planned; count > 0; count >>= 1) {
+      const args = ["--parsable", ...after, ...submissionOf({ ...planned, count }, parallel)];
+      const { failure, isAbsent, stdout } = await callSlurm("sbatch", args, this.folder.path);
+      if (failure === null) return { count, job: jobId(stdout), failure: refused, isLost: false };
+      refused ??= failure;
+      if (isLimit(failure)) continue;
+      const job = isAbsent ? null : await this.#found(planned.name, isLostAnswer(failure) ? LOOKS : 1);
+      if (typeof job === "string")
+        return { count, job, failure: count < planned.count ? refused : null, isLost: false };
+      return { count: 0, job: null, failure, isLost: job === undefined };
+    }
+    return { count: 0, job: null, failure: refused, isLost: false };
+  }
+
+  /** The id of a job that was accepted although sbatch failed; null: it was not; undefined: unknown. */
+  async #found(name: string, looks: number): Promise<string | null | undefined> {
+    let jobs: readonly QueuedJob[] | string = "";
+    for (let look = 0; look < looks; look++) {
+      if (look > 0) await pause(LOOK_MS);
+      jobs = await listJobs();
+      const job = typeof jobs === "string" ? undefined : jobs.find((one) => one.name === name);
+      if (job) return job.task?.array ?? job.id;
+    }
+    return typeof jobs === "string" ? undefined : null;
+  }
+
+  #record(job: RecordedJob): void {
+    this.#recorded = this.#recorded.map((own) => (own.name === job.name ? job : own));
+  }
+
+  #refused(failure: string, submitted: readonly Submitted[], count: number): EngineError {
+    const script = scriptFile(this.folder);
+    const taken = submitted.reduce((sum, { runs }) => sum + runs.length, 0);
+    const got = failure.replace(/\s*\n\s*/g, "; ");
+    const message =
+      taken > 0
+        ? `sweep: expected sbatch to take ${plural(count, "run")}, got ${taken} taken (${submitted.map(({ job, name }) => job ?? name).join(", ")}), then: ${got}; the same command submits the rest`
+        : `sweep: expected sbatch to take ${printable(script)}, got ${got}; on a machine of the cluster, run sbatch ${SCRIPT} in ${printable(this.folder.path)}, or the same command again`;
+    return new EngineError("slurm", message, { script, got, submitted });
+  }
+
+  async #arraysFor(states: readonly RunState[]): Promise<readonly TaskArray[]> {
+    const most = mostTasks(await clusterSettings());
+    const name = `${jobNameOf(this.folder)}-${randomBytes(4).toString("hex")}`;
+    const starts = Array.from({ length: Math.ceil(states.length / most) }, (_, k) => k * most);
+    return starts.map((first, k) => ({
+      name: starts.length === 1 ? name : `${name}-${k + 1}`,
+      first,
+      count: Math.min(most, states.length - first),
+    }));
+  }
+
+  /** The record comes before anything that it records. A script replaces an earlier one that was left to the user. */
+  async #write(
+    states: readonly RunState[],
+    arrays: readonly TaskArray[],
+    options: SlurmOptions,
+    sent: boolean,
+  ): Promise<void> {
+    const script = slurmScript(this.folder, states, arrays, options);
+    const names = states.map(({ run }) => run.name);
+    const added = arrays.map(({ name, first, count }) => ({
+      name,
+      job: null,
+      sent,
+      runs: names.slice(first, first + count),
+    }));
+    this.#recorded = [...this.#recorded.filter((job) => job.sent || this.#isQueued(job)), ...added];
+    await this.#save();
+    await replaceFile(scriptFile(this.folder), [script]);
+  }
+
+  #isQueued({ runs }: RecordedJob): boolean {
+    return runs.some((run) => this.queued.has(run));
+  }
+
+  async #save(): Promise<void> {
+    const text = JSON.stringify({ jobs: this.#recorded }, null, 2);
+    await replaceFile(join(this.folder.path, JOBS), [`${text}\n`]);
+  }
 }
 
-/** The names of the runs in Slurm's queue, waiting or running; empty if nothing was submitted. */
-export async function queuedRuns(folder: SweepFolder): Promise<ReadonlySet<string>> {
-  const jobs = await submittedJobs(folder);
-  const queued = new Set<string>();
-  for (const { job, runs } of jobs) for (const task of await queuedTasks(job, folder)) queued.add(runs[task] ?? "");
-  return queued;
-}
-
-/**
- * The indices of the queued tasks of a job array.
- *
- * @throws {EngineError} "slurm": squeue is missing
- */
-async function queuedTasks(job: string, folder: SweepFolder): Promise<number[]> {
-  const { failure, stdout } = await call(
-    "squeue",
-    ["--noheader", "--array", `--jobs=${job}`, "--format=%K"],
-    folder.path,
+/** The tasks of each recorded job that Slurm knows. @throws {EngineError} "slurm": squeue does not answer */
+async function tasksOf(folder: SweepFolder, recorded: readonly RecordedJob[]): Promise<readonly QueuedJob[][]> {
+  const jobs = await listJobs();
+  if (typeof jobs === "string") {
+    if (!recorded.some(({ sent }) => sent)) return recorded.map(() => []);
+    const what = recorded.map(({ job, name }) => job ?? name).join(", ");
+    const message = `sweep: expected squeue to say what is left of job ${what}, got ${jobs}; without it, runs could be submitted twice. If these jobs are over, delete ${join(folder.path, JOBS)}`;
+    throw new EngineError("slurm", message, { jobs: what, got: jobs });
+  }
+  return recorded.map(({ name, job }) =>
+    jobs.filter((one) => (name !== null && one.name === name) || (job !== null && (one.task?.array ?? one.id) === job)),
   );
-  // Slurm drops jobs some time after their end.
-  if (failure?.includes("Invalid job id")) return [];
-  if (failure === null)
-    return stdout
-      .split(/\s+/)
-      .filter((text) => /^\d+$/.test(text))
-      .map(Number);
-  const message = `sweep: expected squeue to say what is left of job ${job}, got ${failure}; without it, runs could be submitted twice. If the job is over, delete ${join(folder.path, JOBS)}`;
-  throw new EngineError("slurm", message, { job, got: failure });
 }
 
 /** @throws {FileFormatError} a damaged record; without a record, runs could be submitted twice */
-async function submittedJobs(folder: SweepFolder): Promise<readonly SubmittedJob[]> {
+async function recordedJobs(folder: SweepFolder): Promise<readonly RecordedJob[]> {
   const file = join(folder.path, JOBS);
   const expected = "the jobs that were submitted";
   const text = await nullIfMissing(readTextFile(file, expected, JOBS_BYTES));
   if (text === null) return [];
   const jobs = JsonParts.parse(file, text, expected).objects("jobs");
-  return jobs.map((entry) => ({ job: entry.text("job"), runs: entry.texts("runs") }));
+  return jobs.map((entry) => ({
+    name: entry.has("name") ? entry.textOrNull("name") : null,
+    job: entry.textOrNull("job"),
+    sent: entry.has("sent") ? entry.flag("sent") : true,
+    runs: entry.texts("runs"),
+  }));
 }
 
-/** The output of a Slurm program, or the reason of its failure. */
-async function call(
-  program: string,
-  args: readonly string[],
-  cwd: string,
-): Promise<{ failure: string | null; stdout: string }> {
-  const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
-  const texts = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
-      texts[name] += text;
-    });
-  }
-  const failure = await new Promise<string | null>((done) => {
-    child.once("error", (error: NodeJS.ErrnoException) =>
-      done(error.code === "ENOENT" ? `no ${program} in PATH` : error.message),
-    );
-    child.once("close", (code) => done(code === 0 ? null : texts.stderr.trim() || `exit code ${code}`));
-  });
-  return { failure, stdout: texts.stdout.trim() };
+/** `70`, `70;cluster`, or, where a site replaces sbatch, `Submitted batch job 70`. */
+function jobId(stdout: string): string | null {
+  return (/^(\d+)(?:;\S*)?$/m.exec(stdout) ?? /\bjob (\d+)/.exec(stdout))?.[1] ?? null;
+}
+
+/** Whether a smaller array may be taken: limits of an association or a quality of service hold for all of a user's jobs. */
+function isLimit(failure: string): boolean {
+  return /SubmitJob|job submit limit|accounting\/QOS policy/i.test(failure);
+}
+
+/** Whether the controller may have taken a job, and its answer got lost. */
+function isLostAnswer(failure: string): boolean {
+  return /timed out|contact|connect|communication|zero bytes/i.test(failure);
+}
+
+function mostTasks(settings: ReadonlyMap<string, string> | null): number {
+  const most = /\bmax_array_tasks=(\d+)/.exec(settings?.get("SchedulerParameters") ?? "")?.[1];
+  const size = Number(settings?.get("MaxArraySize") ?? MOST_TASKS);
+  return Math.max(1, Math.min(size, Number(most ?? size)));
+}
+
+/** How srun starts MPI programs here. @throws {EngineError} "slurm": it does not */
+export async function mpiType(): Promise<string> {
+  const { isAbsent, stdout, stderr } = await callSlurm("srun", ["--mpi=list"]);
+  // Earlier versions print the list on stderr.
+  const list = `${stdout}\n${stderr}`;
+  if (isAbsent || /^\s*pmix\b/m.test(list)) return "pmix";
+  if (/^\s*pmi2\b/m.test(list)) return "pmi2";
+  const message = `sweep: expected srun to start MPI programs by pmix or pmi2, got ${printable(list.trim().replace(/\s+/g, " "))} (srun --mpi=list); --mpi chooses another one`;
+  throw new EngineError("slurm", message, { list });
 }

@@ -4,6 +4,7 @@ import { basename, extname, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
+import { plural, quoteText } from "../../core/text.ts";
 import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../../run/configLayers.ts";
 import { readBegun } from "../../run/runStart.ts";
@@ -16,7 +17,9 @@ import { collect, printResults } from "./collect.ts";
 import { divided, type Ranks } from "./divided.ts";
 import { type Here, isDone, type RunOptions } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
-import { queuedRuns, type SlurmOptions, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
+import { mpiType, SweepJobs } from "./slurm.ts";
+import { parseSlurmOption, requestedOf, type SlurmOptions } from "./slurmOptions.ts";
+import { scriptFile } from "./slurmScript.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
@@ -31,6 +34,9 @@ export interface GivenSweepOptions {
   readonly parallel?: number;
   readonly out?: string;
   readonly slurmOption?: readonly string[];
+  readonly ranks?: number;
+  readonly gpus?: number;
+  readonly mpi?: string;
   readonly dryRun?: boolean;
   readonly takeOver?: boolean;
   readonly memoryCheck?: boolean;
@@ -55,15 +61,20 @@ finished runs and continues interrupted and failed ones. A failed run does not s
 Examples:
   npx axograd sweep lr.yaml --dry-run              what would be run
   npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
-  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
+  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --gpus 1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
   npx axograd collect sweeps/lr                    results so far
 
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
 
 If another process works on a run, the sweep waits for it, and continues the run if that process stops. A second command on the same folder
-is refused while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its
-time limit (exit code 138); a requeued job continues from there at once, on any node.
+is refused while the first one runs.
+
+With --launcher slurm the command ends once the runs are submitted. Repeating it is always safe: runs in Slurm's queue are not submitted again,
+runs of dead nodes and cancelled jobs continue from their last checkpoint, and once all are finished it shows the results. Two minutes before
+its time limit a run writes a checkpoint and its job begins again (--slurm-option no-requeue: it ends; --slurm-option signal=B:USR1@300: five
+minutes before). --ranks 4 starts each run as four processes by srun, which share its batches; --gpus 4 gives each of four a GPU. For nodes and
+cores: --slurm-option nodes=4 --slurm-option cpus-per-task=16. More runs than a job array holds become several arrays.
 
 Exit codes: 0 all runs finished (or were submitted); 1 some did not; 2 wrong input, or a folder in use by another process; 128 + n
 stopped by signal n.
@@ -94,10 +105,16 @@ export function register(program: Command): void {
     });
 }
 
+/** A plugin of `srun --mpi`. */
+function mpiName(text: string): string {
+  if (/^\w+$/.test(text)) return text;
+  throw new ArgumentError("command line", "--mpi", "a name that srun --mpi=list shows, like pmix", quoteText(text));
+}
+
 /** Declares the options for starting runs. */
 export function addSweepOptions(command: Command): Command {
   const gather = (text: string, earlier: readonly string[] = []): readonly string[] => {
-    slurmOption(text);
+    parseSlurmOption(text);
     return [...earlier, text];
   };
   return command
@@ -108,7 +125,18 @@ export function addSweepOptions(command: Command): Command {
       "local",
     )
     .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
-    .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather)
+    .option("--slurm-option <key=value>", "an option of sbatch, like time=02:00:00 or p=gpu; may be repeated", gather)
+    .option(
+      "--ranks <n>",
+      "with slurm: processes of each run, which share its batches by MPI",
+      wholeNumber("--ranks", 1),
+    )
+    .option(
+      "--gpus <n>",
+      "with slurm: GPUs of each run, one per process (default of --ranks)",
+      wholeNumber("--gpus", 1),
+    )
+    .option("--mpi <type>", "with --ranks: how srun starts MPI programs (default: pmix, else pmi2)", mpiName)
     .option("--dry-run", "only print what would be run; with slurm, write the script without submitting it")
     .option(
       "--take-over",
@@ -135,16 +163,13 @@ export async function runSweep(
   const {
     launcher,
     parallel = null,
-    slurmOption: options = [],
     dryRun = false,
     json = false,
     quiet = false,
     takeOver = false,
     memoryCheck = true,
   } = given;
-  if (launcher === "local" && options.length > 0) {
-    throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", "--launcher local");
-  }
+  const slurm = slurmOptionsOf(given);
   const { size, description } = ranks.communicator;
   if (launcher !== "local" && size > 1) {
     const got = `${launcher}, in one of ${size} processes (${description})`;
@@ -164,13 +189,17 @@ export async function runSweep(
   const lockOptions = { takeOver, onWait: (text: string) => console.status(`${text}; --take-over does not wait`) };
   const lock = await RunLock.take(folder.path, lockOptions);
   try {
+    await folder.check(true);
+    // Before the states: a run that leaves the queue then has its result.
+    const jobs = await SweepJobs.open(folder);
+    if (launcher === "local") jobs.assertNoneQueued();
     const states = await checkedStates(folder, await folder.settledStates(runs, lockOptions));
     const due = states.filter((state) => !isDone(state));
     console.info(overview(folder, states));
     await begin(states);
     await folder.create(runs);
     if (launcher === "slurm") {
-      await launchOnCluster(folder, due, { options, parallel, memoryCheck }, dryRun);
+      await launchOnCluster(jobs, runs, due, { slurm, dryRun, json });
       return 0;
     }
     const work = { folder, due, options: { parallel: parallel ?? 1, takeOver, memoryCheck } };
@@ -216,19 +245,53 @@ async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise
   }
 }
 
+/** @throws {ArgumentError} options that contradict each other, or have no effect with the launcher */
+function slurmOptionsOf(given: Omit<GivenSweepOptions, "out">): SlurmOptions {
+  const { launcher, slurmOption: options = [], ranks = null, gpus = null, mpi = null } = given;
+  if (launcher === "local") {
+    const hint = "; on one machine, mpirun -n 4 npx axograd sweep … gives each of four ranks its share of the runs";
+    if (options.length > 0) throw needsSlurm("--slurm-option");
+    if (mpi !== null) throw needsSlurm("--mpi");
+    if (ranks !== null) throw needsSlurm("--ranks", hint);
+    if (gpus !== null) throw needsSlurm("--gpus", hint);
+  }
+  const { parallel = null, memoryCheck = true } = given;
+  const slurm = { options, ranks, gpus, mpi, parallel, memoryCheck };
+  if (requestedOf(slurm).ranks === 1 && mpi !== null) {
+    throw new ArgumentError("sweep", "--mpi", "--ranks of at least 2 with it", "runs of one process");
+  }
+  return slurm;
+}
+
+function needsSlurm(option: string, hint = ""): ArgumentError {
+  return new ArgumentError("sweep", option, "--launcher slurm with it", `--launcher local${hint}`);
+}
+
+/** Submits what is neither in Slurm's queue nor running; collects the results once nothing is left to do. */
 async function launchOnCluster(
-  folder: SweepFolder,
+  jobs: SweepJobs,
+  runs: readonly PlannedRun[],
   due: readonly RunState[],
-  options: SlurmOptions,
-  dryRun: boolean,
+  { slurm, dryRun, json }: { readonly slurm: SlurmOptions; readonly dryRun: boolean; readonly json: boolean },
 ): Promise<void> {
-  const queued = await queuedRuns(folder);
+  const say = (text: string): void => {
+    if (!json) writeLine(text);
+  };
+  const { folder, queued } = jobs;
   const free = due.filter(({ run, status }) => status !== "running" && !queued.has(run.name));
-  if (queued.size > 0) writeLine(`${queued.size} of the runs are in Slurm's queue already`);
-  if (free.length === 0) return;
-  const script = await writeSlurmScript(folder, free, options);
-  writeLine(`${script}: ${free.length} tasks`);
-  if (!dryRun) writeLine(await submit(script, folder, free));
+  if (queued.size > 0) say(`${plural(queued.size, "run")} in Slurm's queue already`);
+  const options =
+    free.length > 0 && requestedOf(slurm).ranks > 1 ? { ...slurm, mpi: slurm.mpi ?? (await mpiType()) } : slurm;
+  const script = free.length > 0 ? scriptFile(folder) : null;
+  if (script !== null) say(`${script}: ${plural(free.length, "task")}`);
+  if (script !== null && dryRun) await jobs.prepare(free, options);
+  const submitted = script === null || dryRun ? [] : await jobs.submit(free, options);
+  for (const { job, name, runs } of submitted) say(`submitted job ${job ?? name}: ${plural(runs.length, "run")}`);
+  const queue = { script, submitted, queued: [...queued] };
+  if (json) {
+    if (dryRun) writeJson({ folder: folder.path, runs: due.map(planned), slurm: queue });
+    else writeJson({ ...(await collect(folder, runs)), slurm: queue });
+  } else if (due.length === 0 && !dryRun) printResults(await collect(folder, runs), { json });
 }
 
 /** A run that is not finished, and the reason. */

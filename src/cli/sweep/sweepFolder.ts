@@ -47,6 +47,8 @@ const RECORD = "sweep.json";
 const ERROR_LENGTH = 4000;
 /** Longest record: 100,000 runs with some settings each. */
 const RECORD_BYTES = 1 << 28;
+/** Runs whose files are read at the same time. */
+const TOGETHER = 256;
 /** Folders of a sweep. */
 const FOLDERS = ["configs", "logs", "runs"] as const;
 
@@ -72,13 +74,17 @@ export class SweepFolder {
     return join(this.path, "logs", `${name}.log`);
   }
 
-  /** @throws {ArgumentError} it has files and is no sweep's folder */
-  async check(): Promise<void> {
+  /**
+   * @param isLocked  this process holds the folder's lock; otherwise, a lock may be that of a sweep which begins there
+   * @throws {ArgumentError} it has files and is no sweep's folder
+   */
+  async check(isLocked = false): Promise<void> {
     const names: readonly string[] = await readdir(this.path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return [];
       throw new ArgumentError("sweep", "--out", "a folder", `${this.path} (${error.code})`);
     });
     if (names.every(isLockFile) || names.includes(RECORD)) return;
+    if (!isLocked && names.some(isLockFile)) return;
     throw new ArgumentError(
       "sweep",
       "--out",
@@ -92,14 +98,14 @@ export class SweepFolder {
     return exists(join(this.path, RECORD));
   }
 
-  /** Writes the record of the sweep and the configuration of each run. */
+  /** Writes the record of the sweep, by which its folder is known, and the configuration of each run. */
   async create(runs: readonly PlannedRun[]): Promise<void> {
-    for (const folder of FOLDERS) await makeFolder(join(this.path, folder));
     const record = {
       version: VERSION,
       runs: runs.map(({ name, options, settings }) => ({ name, options: Object.keys(options), settings })),
     };
     await replaceFile(join(this.path, RECORD), [`${JSON.stringify(record, null, 2)}\n`]);
+    for (const folder of FOLDERS) await makeFolder(join(this.path, folder));
     for (const { name, settings } of runs) await replaceFile(this.config(name), [yamlText(settings)]);
   }
 
@@ -125,7 +131,10 @@ export class SweepFolder {
 
   async states(runs: readonly PlannedRun[]): Promise<RunState[]> {
     const states: RunState[] = [];
-    for (const run of runs) states.push(await this.state(run));
+    // Some at a time: Slurm is asked once for all of them.
+    for (let k = 0; k < runs.length; k += TOGETHER) {
+      states.push(...(await Promise.all(runs.slice(k, k + TOGETHER).map((run) => this.state(run)))));
+    }
     return states;
   }
 
