@@ -48,13 +48,14 @@ It is a paired t test, corrected for the number of controls (Holm). A failed run
 A protocol makes it a pre-registration. --write-protocol FILE runs nothing and writes all that is decided beforehand, with the SHA-256 of
 every input and of the program; --protocol FILE runs that, and refuses anything else by name. --deviate "reason" allows and records it.
 
-It is a sweep over --wiring and --train-connectome: see npx axograd sweep --help for the folder, and for how it is continued. Its results
-are results.html, .md, .json, .csv there.
+It is a sweep over --wiring and --train-connectome: see npx axograd sweep --help for the folder, for how it is continued, and
+for runs divided among processes (mpirun, srun). Its results are results.html, .md, .json, .csv there.
 
 Examples:
   npx axograd controls --connectome flyvis_e6_csr.npz --data mnist --epochs 1 --out runs/controls
   npx axograd controls --preset addition --controls shuffled,random --write-protocol plan.json --question "Does the wiring matter?"
   npx axograd controls --protocol plan.json --out runs/controls
+  mpirun -n 4 npx axograd controls --protocol plan.json --out runs/controls      the same runs, four at a time
   npx axograd controls --analyse runs/controls                     the verdict from the finished runs, without running
   npx axograd controls --steps 200 --json | jq -c '.outcome.verdicts[] | [.control, .kind, .sentence]'
 `;

@@ -63,6 +63,7 @@ Examples:
   npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
   npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --gpus 1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
+  mpirun -n 4 npx axograd sweep lr.yaml            runs divided among four processes, on one machine or several; the same with srun
   npx axograd collect sweeps/lr                    results so far
 
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
@@ -75,6 +76,9 @@ runs of dead nodes and cancelled jobs continue from their last checkpoint, and o
 its time limit a run writes a checkpoint and its job begins again (--slurm-option no-requeue: it ends; --slurm-option signal=B:USR1@300: five
 minutes before). --ranks 4 starts each run as four processes by srun, which share its batches; --gpus 4 gives each of four a GPU. For nodes and
 cores: --slurm-option nodes=4 --slurm-option cpus-per-task=16. More runs than a job array holds become several arrays.
+
+Under mpirun or srun each process takes the next run that none has begun, on its own host, with its own CPUs and GPU; --parallel counts per
+process. The folder must be one that all hosts share. If a process dies, all end, and the same command continues.
 
 Exit codes: 0 all runs finished (or were submitted); 1 some did not; 2 wrong input, or a folder in use by another process; 128 + n
 stopped by signal n.
@@ -124,7 +128,11 @@ export function addSweepOptions(command: Command): Command {
       oneOf("--launcher", LAUNCHERS),
       "local",
     )
-    .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
+    .option(
+      "--parallel <n>",
+      "runs at a time, of each process (default: local 1, slurm no limit)",
+      wholeNumber("--parallel", 1),
+    )
     .option("--slurm-option <key=value>", "an option of sbatch, like time=02:00:00 or p=gpu; may be repeated", gather)
     .option(
       "--ranks <n>",
