@@ -44,9 +44,13 @@ export interface Answer {
   readonly stderr: string;
 }
 
+/** What a job must not inherit from the job that submits it: Slurm replaces only some of it. */
+const OF_A_JOB = /^SLURM_(?!CONF$|CLUSTERS$)/;
+
 /** Runs a program of Slurm to its end. */
 export async function callSlurm(program: string, args: readonly string[], cwd?: string): Promise<Answer> {
-  const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OF_A_JOB.test(name)));
+  const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const texts = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (text: string) => {
@@ -65,10 +69,14 @@ export async function callSlurm(program: string, args: readonly string[], cwd?: 
 /** Columns of squeue, with their widths. */
 const COLUMNS = ["JobID:24", "ArrayJobID:24", "ArrayTaskID:24", "State:32", "RestartCnt:24", "Name:1024"];
 
-/** This user's jobs as they are now, also those that ended a while ago; or why they are not known. */
-export async function listJobs(): Promise<readonly QueuedJob[] | string> {
-  const user = `--user=${process.getuid?.() ?? ""}`;
-  const args = ["--noheader", "--array", "--states=all", user, `--Format=${COLUMNS.join(",")}`];
+/**
+ * The jobs of this user, and of others, as they are now, also those that ended a while ago; or why they are not known.
+ *
+ * @param others  numbers of users
+ */
+export async function listJobs(others: readonly number[] = []): Promise<readonly QueuedJob[] | string> {
+  const users = [...new Set([process.getuid?.() ?? 0, ...others])].join(",");
+  const args = ["--noheader", "--array", "--states=all", `--user=${users}`, `--Format=${COLUMNS.join(",")}`];
   const { failure, stdout } = await callSlurm("squeue", args);
   return failure ?? stdout.split("\n").flatMap((line) => jobOfLine(line) ?? []);
 }

@@ -57,8 +57,8 @@ Examples:
 Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 write a checkpoint and end the run; another one, a second later, ends it at once. nohup does not
 protect a run from SIGHUP: to keep it running after its terminal closes, start it with setsid or tmux.
 
-One process at a time works in a folder. If that process was killed, --resume takes the folder over: at once on the same machine and in a
-requeued Slurm job; from another machine or container after a minute without a heartbeat, or at once with --take-over.
+One process at a time works in a folder. If that process was killed, --resume takes the folder over: at once on the same machine and where
+Slurm says that its job is over; from another machine or container after a minute without a heartbeat, or at once with --take-over.
 
 Exit codes: 0 done; 1 the run failed (full disk, loss not finite, …); 2 wrong input, or a folder in use by another process; 128 + n stopped
 by signal n, with a checkpoint (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2 on Linux). --resume continues after all of

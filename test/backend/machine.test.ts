@@ -8,7 +8,7 @@ import { createBackend } from "../../src/backend/select.ts";
 import { addressSpaceLeft, memorySpace, RESERVED_BYTES } from "../../src/backend/wasm/addressSpace.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createMemory, MAX_PAGES, PAGE_BYTES } from "../../src/backend/wasm/module.ts";
-import { describeMachine, mostThreads } from "../../src/backend/wasm/threads.ts";
+import { defaultThreads, describeMachine, mostThreads } from "../../src/backend/wasm/threads.ts";
 import { BackendError } from "../../src/core/errors.ts";
 import { TINY } from "../cli/process.ts";
 import { tempDir } from "../io/fixtures.ts";
@@ -73,6 +73,15 @@ test("the most threads follow from cores, memory and address space; one there al
   );
   assert.is(mostThreads({ ...machine, addressSpaceBytes: 0 }), 1);
   assert.match(describeMachine({ ...machine, addressSpaceBytes: 5 * GIB }), /^4 cores, 16 GiB .* 5 GiB .*ulimit -v/);
+});
+
+test("in a job of Slurm, threads are as many as the CPUs that it was granted, at most one per core", () => {
+  const all = defaultThreads({});
+  assert.is(defaultThreads({ SLURM_CPUS_ON_NODE: "1" }), all, "no job");
+  assert.is(defaultThreads({ SLURM_JOB_ID: "7", SLURM_CPUS_ON_NODE: "1" }), 1);
+  assert.is(defaultThreads({ SLURM_JOB_ID: "7", SLURM_CPUS_PER_TASK: "1", SLURM_CPUS_ON_NODE: "64" }), 1);
+  assert.is(defaultThreads({ SLURM_JOB_ID: "7", SLURM_CPUS_ON_NODE: "100000" }), all);
+  assert.is(defaultThreads({ SLURM_JOB_ID: "7" }), all);
 });
 
 test("absurd numbers of threads are refused before any is started", async () => {

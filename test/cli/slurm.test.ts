@@ -1,7 +1,9 @@
 // `axograd sweep --launcher slurm` on a real cluster of two nodes inside this machine: nothing is submitted twice, and whatever ends a run, it
 // continues.
 
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { suite } from "uvu";
@@ -232,6 +234,26 @@ onCluster("each rank of a run has a GPU, and its own process", async () => {
   await cluster.run("sbatch", `--chdir=${folder.path}`, "--wait", join(folder.path, "slurm.sh"));
   const log = (await readFile(folder.log("seed=0"), "utf8")).trim().split("\n").sort();
   assert.equal(log, ["rank 0 of 2: 0", "rank 1 of 2: 1"]);
+});
+
+onCluster("a cluster ends with the process that started it, however that ends", async () => {
+  const support = new URL("../support/slurmCluster.js", import.meta.url);
+  const script = `const { SlurmCluster } = await import("${support}");
+    console.log((await SlurmCluster.start()).folder); setInterval(() => {}, 1000);`;
+  const owner = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [text] = await once(owner.stdout, "data");
+  const folder = String(text).trim();
+  const left = async (): Promise<string[]> => {
+    const names = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+    const texts = await Promise.all(names.map((name) => readFile(`/proc/${name}/environ`, "utf8").catch(() => "")));
+    return names.filter((_, k) => texts[k]!.includes(`SLURM_CONF=${folder}/`));
+  };
+  assert.ok((await left()).length >= 4, "munged, slurmctld and two slurmd");
+  owner.kill("SIGKILL");
+  await until("no process to be left", async () => (await left()).length === 0);
+  await rm(folder, { recursive: true });
 });
 
 test.run();

@@ -395,7 +395,7 @@ test("a job array has a task per run, and each task starts its run or continues 
   await mkdir(bin);
   await writeFile(
     join(bin, "sbatch"),
-    '#!/bin/sh\nfor k in 0 1; do SLURM_ARRAY_TASK_ID=$k bash "$1"; done\necho Submitted batch job 7\n',
+    '#!/bin/sh\nfor k in 0 1; do SLURM_ARRAY_TASK_ID=$k bash slurm.sh 0; done\necho Submitted batch job 7\n',
   );
   await chmod(join(bin, "sbatch"), 0o755);
   const path = process.env.PATH;
@@ -615,9 +615,16 @@ job=$((100 + $(cat queue 2> /dev/null | wc -l)))`;
     // The controller takes the jobs, but sbatch does not hear of it.
     await program(
       "sbatch",
-      `echo "$@" >> calls\n${parse}\n${tasks}\necho Socket timed out on send/recv operation >&2; exit 1`,
+      `echo "$@" >> calls; env >> env\n${parse}\n${tasks}\necho Socket timed out on send/recv operation >&2; exit 1`,
     );
+    process.env.SLURM_RESTART_COUNT = "7";
     const second = await submit();
+    delete process.env.SLURM_RESTART_COUNT;
+    assert.not.match(
+      await readFile(join(bin, "env"), "utf8"),
+      "SLURM_RESTART_COUNT",
+      "a job inherits nothing of another",
+    );
     assert.is(second.code, 0, second.stderr);
     assert.match(second.stdout, /2 runs in .*\n.*3 tasks\nsubmitted job 102: 3 runs\n/);
     assert.match((await submit()).stdout, /5 runs in Slurm's queue already\n$/);

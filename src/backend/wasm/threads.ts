@@ -41,9 +41,10 @@ export function mostThreads(machine: Machine = thisMachine()): number {
   return Math.max(1, Math.floor(Math.min(byCores, byMemory, 1 + space / THREAD_SPACE)));
 }
 
-/** Default number of threads: one per core. */
-export function defaultThreads(): number {
-  return Math.min(availableParallelism(), mostThreads());
+/** Default number of threads: one per core; in a job of Slurm, one per CPU that it was granted, as not every site confines its jobs. */
+export function defaultThreads(env: Readonly<Record<string, string | undefined>> = process.env): number {
+  const granted = Number(env.SLURM_JOB_ID && (env.SLURM_CPUS_PER_TASK ?? env.SLURM_CPUS_ON_NODE));
+  return Math.min(availableParallelism(), mostThreads(), granted > 0 ? granted : Number.POSITIVE_INFINITY);
 }
 
 /** "2 cores, 23.5 GiB of memory", and the limit of address space if there is one. */

@@ -28,6 +28,8 @@ interface RecordedJob {
   readonly job: string | null;
   /** This command, or an earlier one, has submitted it; false: it is left to the user. */
   readonly sent: boolean;
+  /** Number of the user who has submitted it; null: unknown. */
+  readonly user: number | null;
   readonly runs: readonly string[];
 }
 
@@ -48,6 +50,8 @@ interface Answered {
   /** Slurm may have taken the array nevertheless. */
   readonly isLost: boolean;
 }
+
+const USER = process.getuid?.() ?? null;
 
 /** Looks at the queue, and milliseconds between them, until a job counts as never accepted whose answer got lost. */
 const LOOKS = 10;
@@ -71,12 +75,14 @@ export class SweepJobs {
   }
 
   /**
+   * @param isForSlurm  runs will be submitted; otherwise, if squeue does not answer, none counts as queued
    * @throws {EngineError} "slurm": squeue does not answer, and there are jobs to ask for
    * @throws {FileFormatError} a damaged record
    */
-  static async open(folder: SweepFolder): Promise<SweepJobs> {
+  static async open(folder: SweepFolder, isForSlurm: boolean): Promise<SweepJobs> {
     const recorded = await recordedJobs(folder);
     if (recorded.length === 0) return new SweepJobs(folder, [], new Set());
+    if (!isForSlurm && typeof (await listJobs()) === "string") return new SweepJobs(folder, recorded, new Set());
     const isUnsure = ({ name, job, sent }: RecordedJob): boolean => sent && name !== null && job === null;
     let tasks = await tasksOf(folder, recorded);
     for (let look = 1; look < LOOKS && recorded.some((job, k) => isUnsure(job) && tasks[k]!.length === 0); look++) {
@@ -118,7 +124,7 @@ export class SweepJobs {
       const { count, job, failure, isLost } = await this.#send(array, options.parallel, submitted.at(-1)?.job ?? null);
       const taken = runs.slice(0, count);
       if (count > 0) submitted.push({ job, name: array.name, runs: taken });
-      if (count > 0) this.#record({ name: array.name, job, sent: true, runs: taken });
+      if (count > 0) this.#record({ name: array.name, job, sent: true, user: USER, runs: taken });
       if (failure !== null) {
         // The user may submit the others. A job without an answer stays as it was recorded: the next command searches for it.
         const others = arrays.slice(arrays.indexOf(array) + (count > 0 || isLost ? 1 : 0)).map(({ name }) => name);
@@ -200,6 +206,7 @@ export class SweepJobs {
       name,
       job: null,
       sent,
+      user: USER,
       runs: names.slice(first, first + count),
     }));
     this.#recorded = [...this.#recorded.filter((job) => job.sent || this.#isQueued(job)), ...added];
@@ -219,7 +226,7 @@ export class SweepJobs {
 
 /** The tasks of each recorded job that Slurm knows. @throws {EngineError} "slurm": squeue does not answer */
 async function tasksOf(folder: SweepFolder, recorded: readonly RecordedJob[]): Promise<readonly QueuedJob[][]> {
-  const jobs = await listJobs();
+  const jobs = await listJobs(recorded.flatMap(({ user }) => user ?? []));
   if (typeof jobs === "string") {
     if (!recorded.some(({ sent }) => sent)) return recorded.map(() => []);
     const what = recorded.map(({ job, name }) => job ?? name).join(", ");
@@ -242,6 +249,7 @@ async function recordedJobs(folder: SweepFolder): Promise<readonly RecordedJob[]
     name: entry.has("name") ? entry.textOrNull("name") : null,
     job: entry.textOrNull("job"),
     sent: entry.has("sent") ? entry.flag("sent") : true,
+    user: entry.has("user") ? entry.countOrNull("user") : null,
     runs: entry.texts("runs"),
   }));
 }

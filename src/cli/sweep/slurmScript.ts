@@ -99,7 +99,7 @@ case $code in
   0 | 129 | 130 | 138 | 140 | 143) ;;
   *) # A run that was killed has not said so.
     grep -v '^axograd: warning: ' "$log" | grep -q '^axograd: ' ||
-      echo "axograd: the process ended with exit code $code in job \${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID on $(hostname)" >> "$log"
+      echo "axograd: the process ended with exit code $code in job \${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID on $SLURMD_NODENAME" >> "$log"
     ;;
 esac
 ${requeues ? requeue : ""}exit "$code"

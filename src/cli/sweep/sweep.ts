@@ -199,7 +199,7 @@ export async function runSweep(
   try {
     await folder.check(true);
     // Before the states: a run that leaves the queue then has its result.
-    const jobs = await SweepJobs.open(folder);
+    const jobs = await SweepJobs.open(folder, launcher === "slurm");
     if (launcher === "local") jobs.assertNoneQueued();
     const states = await checkedStates(folder, await folder.settledStates(runs, lockOptions));
     const due = states.filter((state) => !isDone(state));
