@@ -395,7 +395,7 @@ test("a job array has a task per run, and each task starts its run or continues 
   await mkdir(bin);
   await writeFile(
     join(bin, "sbatch"),
-    '#!/bin/sh\nfor k in 0 1; do SLURM_ARRAY_TASK_ID=$k bash slurm.sh 0; done\necho Submitted batch job 7\n',
+    "#!/bin/sh\nfor k in 0 1; do SLURM_ARRAY_TASK_ID=$k bash slurm.sh 0; done\necho Submitted batch job 7\n",
   );
   await chmod(join(bin, "sbatch"), 0o755);
   const path = process.env.PATH;
