@@ -615,6 +615,7 @@ export type { FileRole, InputFile } from "./run/inputFiles.ts";
 export { readKnownParameters, teacherParameters } from "./run/knownParameters.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 export { type PredictedBatch, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
+export { createRankBackend, type RankBackendOptions } from "./run/rankBackend.ts";
 export { type ResponsesOptions, responsesOf } from "./run/responses.ts";
 export type { LoadOptions, LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
 export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";

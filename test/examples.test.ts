@@ -24,6 +24,7 @@ const EXAMPLES: Readonly<Record<string, readonly [args: string, output: RegExp]>
     `2 ${run}`,
     /step 5\n(image \d shows a \d, read as \d\n){4}step 6 .*\nstep 7 .*\naccuracy .* more steps .*\n$/,
   ],
+  severalProcesses: ["10", /^one process\nstep 10 {2}loss [\d.]+\n[\d.]+ % of 500 new digits are recognised\n$/],
   gradientCheck: ["2", /largest relative error \d\.\de-\d+\n$/],
   benchmark: ["1", /batch 1: [\d.]+ ms per step.*\nbatch 8: .*\nbatch 32: .*\n$/],
 };

@@ -36,6 +36,9 @@ declare const images: Float32Array;
 declare const model: ConnectomeModel, optimizer: Optimizer, validation: SampleSet;
 declare function query(indices: ArrayLike<number>): Promise<{ inputs: Float32Array; targets: Float32Array }>;
 `,
+  several: `import { Adam, ConnectomeODEClassifier, createRankBackend, openCommunicator, type SampleSet, Trainer } from "axograd";
+declare const train: SampleSet, options: ConstructorParameters<typeof ConnectomeODEClassifier>[1];
+`,
   patterns: `import { AdamW, type Backend, type ConnectomeODEClassifier, ParameterPenalties, type SampleSet, Trainer } from "axograd";
 declare const backend: Backend, model: ConnectomeODEClassifier, train: SampleSet;
 `,
@@ -83,7 +86,7 @@ async function writeDigits(dir: string, prefix: string, count: number): Promise<
 
 test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
   const [tutorial, ...more] = blocks(README);
-  const [types, dynamics, solver, samples, run, patterns, elements, ...others] = blocks(LIBRARY);
+  const [types, dynamics, solver, samples, run, several, patterns, elements, ...others] = blocks(LIBRARY);
   assert.equal([...more, ...others], [], "every block is compiled here");
   const lines = tutorial!.trim().split("\n").length;
   assert.ok(lines <= 40, "the tutorial in at most 40 lines");
@@ -101,6 +104,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       types: `${GIVEN.types}${types!}\nexport { network };\n`,
       run: `${GIVEN.run}${run!}\nexport { logits, loss, metrics };\n`,
       samples: `${GIVEN.samples}${samples!}\nexport { metrics, perOutput };\n`,
+      several: `${GIVEN.several}${several!}`,
       patterns: `${GIVEN.patterns}${patterns!}\nexport { trainer };\n`,
       elements: `${GIVEN.elements}${elements!}\nexport { fine, sparse };\n`,
       dynamics: `${GIVEN.dynamics}${dynamics!}${solver!}\nexport { solver };\n`,

@@ -10,6 +10,7 @@ import { layer, ownSettings, resolveConfig, type Settings } from "../run/configL
 import { isTaskName, type Key, optionName } from "../run/configOptions.ts";
 import { Console, writeJson, writeLine } from "./console.ts";
 import { refuseExisting } from "./outputFile.ts";
+import { inRanks } from "./ranks.ts";
 import { defaultRunPath } from "./runFolder.ts";
 import { type Arm, controlName, controlsOf, controlTexts, keysOf, REAL, USUAL_CONTROLS } from "./study/arms.ts";
 import { type Design, SPLITS, USUAL_ALPHA } from "./study/design.ts";
@@ -23,6 +24,7 @@ import {
 } from "./study/protocol.ts";
 import { readStudy, reconciled, writeStudy } from "./study/study.ts";
 import { collect, printResults } from "./sweep/collect.ts";
+import { divided, type Ranks } from "./sweep/divided.ts";
 import { type PlannedRun, planRuns } from "./sweep/plan.ts";
 import { collectResults, type Measure } from "./sweep/results.ts";
 import { addSweepOptions, type GivenSweepOptions, runSweep } from "./sweep/sweep.ts";
@@ -46,13 +48,14 @@ It is a paired t test, corrected for the number of controls (Holm). A failed run
 A protocol makes it a pre-registration. --write-protocol FILE runs nothing and writes all that is decided beforehand, with the SHA-256 of
 every input and of the program; --protocol FILE runs that, and refuses anything else by name. --deviate "reason" allows and records it.
 
-It is a sweep over --wiring and --train-connectome: see npx axograd sweep --help for the folder, and for how it is continued. Its results
-are results.html, .md, .json, .csv there.
+It is a sweep over --wiring and --train-connectome: see npx axograd sweep --help for the folder, for how it is continued, and
+for runs divided among processes (mpirun, srun). Its results are results.html, .md, .json, .csv there.
 
 Examples:
   npx axograd controls --connectome flyvis_e6_csr.npz --data mnist --epochs 1 --out runs/controls
   npx axograd controls --preset addition --controls shuffled,random --write-protocol plan.json --question "Does the wiring matter?"
   npx axograd controls --protocol plan.json --out runs/controls
+  mpirun -n 4 npx axograd controls --protocol plan.json --out runs/controls      the same runs, four at a time
   npx axograd controls --analyse runs/controls                     the verdict from the finished runs, without running
   npx axograd controls --steps 200 --json | jq -c '.outcome.verdicts[] | [.control, .kind, .sentence]'
 `;
@@ -111,11 +114,14 @@ export function register(program: Command): void {
   addSweepOptions(command.option("--out <dir>", "folder of the runs (default: runs/<time>-controls)", path("--out")))
     .addHelpText("after", HELP)
     .action(async (given: GivenOptions) => {
-      process.exitCode = await (given.analyse === undefined ? runControls(given) : analyse(given.analyse, given));
+      const { analyse: path } = given;
+      process.exitCode = await inRanks(given, (communicator) =>
+        divided(communicator, (ranks) => (path === undefined ? runControls(ranks, given) : analyse(path, given))),
+      );
     });
 }
 
-async function runControls(given: GivenOptions): Promise<number> {
+async function runControls(ranks: Ranks, given: GivenOptions): Promise<number> {
   const { writeProtocol: planned, protocol: file, deviate = null, json = false, quiet = false } = given;
   if (planned !== undefined && file !== undefined) {
     throw new ArgumentError("controls", "--write-protocol", "either a protocol to write or one to follow", "both");
@@ -145,7 +151,7 @@ async function runControls(given: GivenOptions): Promise<number> {
     throw new ArgumentError("controls", "--out", "a folder with --launcher slurm", "nothing");
   }
   const folder = given.out ?? defaultRunPath("controls");
-  return runSweep(runs, folder, given, async (states) => {
+  return runSweep(ranks, runs, folder, given, async (states) => {
     const nBegun = states.filter(({ begun }) => begun).length;
     const now = { design: actual.design, protocol, actual, reason: deviate };
     const earlier = await readStudy(folder);

@@ -32,13 +32,22 @@ function endProcess(name: "stdout" | "stderr", error: NodeJS.ErrnoException): vo
   process.exit(EXIT_FAILURE);
 }
 
+/** The reader is gone. Of a socket, with output that it had not read yet, if the second. */
+const CLOSED: readonly string[] = ["EPIPE", "ECONNRESET"];
+
 /** The meaning of a failed write to a stream; null: the terminal was closed, and the process was meant to outlive it. */
 function outcomeOf(name: "stdout" | "stderr", error: NodeJS.ErrnoException): "SIGPIPE" | EngineError | null {
   if (error.code === "EIO" && process[name].isTTY) return null;
-  return error.code === "EPIPE" ? "SIGPIPE" : writeError(name, error);
+  return CLOSED.includes(error.code ?? "") ? "SIGPIPE" : writeError(name, error);
 }
 
-/** The first request aborts `signal`; a second signal ends the process at once. A request to one of several processes is one to all of them. */
+/** Milliseconds in which several signals are one request: a scheduler signals a process and its parent, which passes the request on. */
+const ONE_REQUEST_MS = 1000;
+
+/**
+ * The first request aborts `signal`; a signal more than a second later ends the process at once. A request to one of several processes is one
+ * to all of them.
+ */
 export class Interruption {
   readonly #communicator: Communicator;
   readonly #controller = new AbortController();
@@ -48,6 +57,8 @@ export class Interruption {
   /** To any of the processes. */
   #agreed: StopSignal | null = null;
   #failure: EngineError | null = null;
+  /** When the first signal came. */
+  #signalled: number | null = null;
 
   constructor(communicator: Communicator = SOLO) {
     this.#communicator = communicator;
@@ -108,8 +119,10 @@ export class Interruption {
   }
 
   #stop(name: StopSignal): void {
-    if (this.#request) process.exit(exitCodeOf(name));
-    this.#request = name;
+    const now = performance.now();
+    this.#signalled ??= now;
+    if (now - this.#signalled > ONE_REQUEST_MS) process.exit(exitCodeOf(name));
+    this.#request ??= name;
     this.#controller.abort();
   }
 }

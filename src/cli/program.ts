@@ -21,6 +21,7 @@ import { register as registerImport } from "./import.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { exitOnClosedPipe } from "./interruption.ts";
+import { RanksError, refuseRanks, speaksForAll } from "./launchGuard.ts";
 import { register as registerPredict } from "./predict.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerRewire } from "./rewire.ts";
@@ -61,17 +62,21 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 
 /** Runs the command of the words after `axograd`; leaves its exit code in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
+  const speaks = speaksForAll(process.env);
   const program = new Command("axograd")
     .description("Trains neural networks wired by a connectome.")
     .version(VERSION, "--version", "print the version")
     .exitOverride()
-    .configureOutput({ outputError: () => {} });
+    .configureOutput({ outputError: () => {}, ...(!speaks && { writeOut: () => {}, writeErr: () => {} }) })
+    .hook("preAction", (_, command) => refuseRanks(command.name(), process.env));
   for (const register of COMMANDS) register(program);
   exitOnClosedPipe();
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
+    // A launcher ends all ranks once one has failed, so those that have nothing to say do not fail.
+    if (!speaks && (error instanceof CommanderError || error instanceof RanksError)) return;
     const shaped = error instanceof CommanderError ? usageError(error, program, args) : error;
     process.exitCode = reported(shaped, { json: args.includes("--json") });
   }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { writeError } from "../io/durable.ts";
+import { errnoOf } from "../io/files.ts";
 import { beatText, Heartbeat } from "./heartbeat.ts";
 import { describeSelf, type Fate, fateOf, type Holder, parseHolder, textIfThere } from "./lockHolder.ts";
 
@@ -264,8 +265,4 @@ function lockedError(folder: string, holder: Holder | null, fate: Exclude<Fate, 
     unknown: `; if it has ended, delete ${file} or give --take-over: its version of axograd writes no heartbeat`,
   };
   return new LockedError(folder, `one that is in use by ${who}${hints[fate]}`, fate !== "unknown");
-}
-
-function errnoOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

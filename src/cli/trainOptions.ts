@@ -57,9 +57,9 @@ Examples:
                                                    as several processes, which share each batch; the same numbers for any number of them
   npx axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
-Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 write a checkpoint and end the run; a second signal ends it at once. nohup does not
-protect a run from SIGHUP: to keep it running after its terminal closes, start it with setsid or tmux. Under mpirun or srun a signal to any
-process stops all of them with one checkpoint.
+Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 write a checkpoint and end the run; another one, a second later, ends it at once. nohup
+does not protect a run from SIGHUP: to keep it running after its terminal closes, start it with setsid or tmux. Under mpirun or srun a signal to
+any process stops all of them with one checkpoint.
 
 One process at a time works in a folder. If that process was killed, --resume takes the folder over: at once on the same machine and where
 Slurm says that its job is over; from another machine or container after a minute without a heartbeat, or at once with --take-over.

@@ -41,7 +41,7 @@ const PMIX: Variables = { launcher: "a launcher with PMIx", family: "Open MPI", 
 
 /** What the processes that a rank starts must not believe of themselves. What users set (`…_MCA_…`) goes, too: it is for MPI. */
 const LAUNCHER_VARIABLES =
-  /^(OMPI|ORTE|PRTE|PMIX|PMI2?|MV2|MPIEXEC|HYDI?|HYDRA|PALS|ALPS)_|^MPI_LOCAL|^SLURM_(STEP|PROCID$|LOCALID$|GTIDS$|TASK_PID$|SRUN_COMM|LAUNCH_NODE)/;
+  /^(OMPI|ORTE|PRTE|PMIX|PMI2?|MV2|MPIEXEC|HYDI?|HYDRA|PALS|ALPS)_|^MPI_LOCAL|^SLURM_(STEP(?!_GPUS$)|PROCID$|LOCALID$|GTIDS$|TASK_PID$|SRUN_COMM|LAUNCH_NODE)/;
 
 /** Marks a process that has opened its communicator, with its process id: whoever inherits it is no rank. */
 export const RANK_MARK = "AXOGRAD_RANK_PROCESS";
@@ -101,7 +101,7 @@ export function hasProcessManager(env: Environment): boolean {
   return Object.keys(env).some((name) => /^(PMI2?|PALS|ALPS)_|^PMIX_(RANK|NAMESPACE|SERVER)/.test(name));
 }
 
-/** An environment for processes that this one starts, in which no launcher says that they are ranks. Slurm's variables of the job stay. */
+/** An environment for processes that this one starts, in which no launcher says that they are ranks. Slurm's variables of the job stay, and the GPUs that it gave. */
 export function withoutLauncher(env: Environment): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => name !== RANK_MARK && !LAUNCHER_VARIABLES.test(name)),

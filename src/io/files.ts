@@ -260,6 +260,7 @@ function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
-function errnoOf(cause: unknown): string {
+/** The code of a system's error, like "ENOENT"; empty if there is none. */
+export function errnoOf(cause: unknown): string {
   return typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Interruption } from "../../src/cli/interruption.ts";
 import { describeSelf } from "../../src/cli/lockHolder.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { tempDir } from "../io/fixtures.ts";
@@ -73,19 +74,42 @@ testOrSkip(
   },
 );
 
-testOrSkip(test, isPosix, "signals of POSIX", "a second signal ends at once, without a lock", async () => {
-  const { child, finished } = start([...LONG, "--out", "second"], { cwd: dir });
-  await hasSteps("second", 1);
-  child.kill("SIGUSR1");
-  child.kill("SIGTERM");
-  child.kill("SIGTERM");
-  assert.ok([138, 143].includes((await finished).code!));
-  const names = await readdir(path("second"));
-  assert.not.ok(
-    names.some((name) => name.startsWith("run.lock")),
-    `${names}`,
-  );
+test("signals within a second, and one after the end of a reader, are one request; a later one ends the process", async () => {
+  const { exit } = process;
+  const ends: unknown[] = [];
+  process.exit = ((code: number) => ends.push(code)) as never;
+  const interruption = new Interruption();
+  try {
+    for (const code of ["EPIPE", "ECONNRESET"]) process.stdout.emit("error", Object.assign(new Error(code), { code }));
+    assert.ok(interruption.signal.aborted);
+    process.emit("SIGTERM");
+    process.emit("SIGINT");
+    assert.equal([ends, interruption.cause, interruption.failure], [[], "SIGPIPE", null]);
+    await setTimeout(1100);
+    process.emit("SIGINT");
+    assert.equal(ends, [130]);
+  } finally {
+    interruption.dispose();
+    process.exit = exit;
+  }
 });
+
+testOrSkip(
+  test,
+  isPosix,
+  "signals of POSIX",
+  "a scheduler's signals, all at once, leave a checkpoint and no lock",
+  async () => {
+    const { child, finished } = start([...LONG, "--out", "several"], { cwd: dir });
+    await hasSteps("several", 1);
+    child.kill("SIGUSR1");
+    child.kill("SIGTERM");
+    child.kill("SIGTERM");
+    assert.ok([138, 143].includes((await finished).code!));
+    assert.is(await checkpointStep("several"), await steps("several"));
+    await assertNoLock("several");
+  },
+);
 
 /** `axograd <args>` with stdout into a file or device. */
 function printingTo(target: string, args: readonly string[]): Promise<Finished> {

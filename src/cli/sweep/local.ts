@@ -1,8 +1,8 @@
-// Runs of a sweep as processes on this machine, a few at a time. Each has its own log; a failed one does not stop the others.
+// Runs of a sweep as processes on this machine, a few at a time. Each has its own log; a failed one does not stop the others. Where the runs are
+// divided among ranks, each rank does this with its share.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { open } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -13,24 +13,34 @@ import { duration, StatusLine } from "../../train/progress.ts";
 import type { StepMetrics } from "../../train/trainer.ts";
 import type { Console } from "../console.ts";
 import { describeValues } from "../describe.ts";
-import type { Interruption } from "../interruption.ts";
-import type { RunLock } from "../runLock.ts";
+import type { Division, RunEnd } from "./division.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 
 /** The command line, as Node runs it. */
 export const MAIN: string = fileURLToPath(new URL("../main.js", import.meta.url));
 
-export interface LocalOptions {
-  /** Runs at a time. */
+/** What holds for all runs of a command. */
+export interface RunOptions {
+  /** Runs at a time, on each rank. */
   readonly parallel: number;
-  readonly console: Console;
-  readonly interruption: Interruption;
-  /** Folder of the sweep. */
-  readonly lock: RunLock;
   /** Runs may take folders without watching the heartbeat of their processes. */
   readonly takeOver: boolean;
   /** Runs that are stated to take more memory than there is are refused. */
   readonly memoryCheck: boolean;
+}
+
+/** What this process has for its runs. */
+export interface Here {
+  readonly division: Division;
+  /** Threads for all runs together. */
+  readonly threads: number;
+  readonly env: NodeJS.ProcessEnv;
+  readonly console: Console;
+  readonly progress: SweepProgress;
+  /** Aborts when no further run may start, and the running ones must stop. */
+  readonly signal: AbortSignal;
+  /** Throws once another process has taken over the sweep's folder. */
+  readonly assertHeld: () => Promise<void>;
 }
 
 /** Whether nothing is left to do. */
@@ -52,19 +62,19 @@ async function whenFree(folder: SweepFolder, state: RunState, signal: AbortSigna
 const LOOK_MS = 1000;
 
 /**
- * Starts or continues runs; resolves when the last process has ended. If another process works on a run (of a killed sweep, say), waits for it
- * and continues the run if it stops. Starts no further run after a signal.
+ * Starts or continues runs, as many as the division gives this process; resolves when the last of its own has ended. If another process works
+ * on a run (of a killed sweep, say), waits for it and continues the run if it stops. Starts no further run after a signal.
+ *
+ * @throws the first error that is not about a run, once all runs have ended
  */
 export async function launchLocally(
   folder: SweepFolder,
   states: readonly RunState[],
-  { parallel, console, interruption, lock, takeOver, memoryCheck }: LocalOptions,
+  { parallel, takeOver, memoryCheck }: RunOptions,
+  { division, threads, env, console, progress, signal, assertHeld }: Here,
 ): Promise<void> {
-  const workers = Math.min(parallel, states.length);
-  const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
-  const progress = new SweepProgress(states.length, console);
-  const waiting = states.values();
-  const { signal } = interruption;
+  const workers = Math.min(parallel, Math.ceil(states.length / division.size));
+  const each = Math.max(1, Math.floor(threads / Math.max(1, workers)));
   /** Repeats until the run is done: another process may work on it when its turn comes. */
   const finish = async (state: RunState): Promise<RunState> => {
     const { run } = state;
@@ -73,8 +83,8 @@ export async function launchLocally(
     do {
       now = await whenFree(folder, now, signal);
       if (signal.aborted || isDone(now) || now.status === "running") return now;
-      await lock.assertHeld();
-      await runChild(folder, now, { threads, takeOver, memoryCheck, signal }, (metrics) =>
+      await assertHeld();
+      await runChild(folder, now, { threads: each, env, takeOver, memoryCheck, signal }, (metrics) =>
         progress.step(run.name, metrics),
       );
       now = await folder.state(run);
@@ -84,18 +94,27 @@ export async function launchLocally(
     return now;
   };
   const work = async (): Promise<void> => {
-    // All workers share one iterator, so each run is taken once.
-    for (const state of waiting) {
-      if (signal.aborted) return;
+    while (!signal.aborted) {
+      const index = await division.next();
+      if (index === null) return;
+      const state = states[index]!;
       progress.begin(state.run.name);
-      progress.end(await finish(state));
+      const end = endOf(await finish(state));
+      progress.end(state.run.name, end);
+      await division.ended(index, end);
     }
   };
   try {
-    await Promise.all(Array.from({ length: workers }, work));
+    const outcomes = await Promise.allSettled(Array.from({ length: workers }, work));
+    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   } finally {
     progress.clear();
   }
+}
+
+function endOf({ status, task, summary, error }: RunState): RunEnd {
+  const judged = summary?.test ?? summary?.validation;
+  return { status, outcome: error ?? (task && judged && `${judged.set} ${describeValues(judged, task)}`) ?? "" };
 }
 
 /** The words after `axograd` that start a run, continue one, or make the page that one lacks. */
@@ -105,15 +124,16 @@ function runArgs(folder: SweepFolder, { run, begun, pageDue }: RunState): string
   return ["train", ...target, "--config", folder.config(run.name)];
 }
 
-type ChildOptions = Pick<LocalOptions, "takeOver" | "memoryCheck"> & {
+type ChildOptions = Omit<RunOptions, "parallel"> & {
   readonly threads: number;
+  readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
 };
 
 async function runChild(
   folder: SweepFolder,
   state: RunState,
-  { threads, takeOver, memoryCheck, signal }: ChildOptions,
+  { threads, env, takeOver, memoryCheck, signal }: ChildOptions,
   onStep: (metrics: StepMetrics) => void,
 ): Promise<void> {
   const { name, settings } = state.run;
@@ -129,6 +149,7 @@ async function runChild(
     const args = [...process.execArgv, MAIN, ...runArgs(folder, state), ...shared, ...taking, ...unchecked, "--json"];
     // In a separate process group, so that only this process passes Ctrl-C on, once.
     const child = spawn(process.execPath, args, {
+      env,
       stdio: ["ignore", "pipe", log.fd],
       detached: true,
       windowsHide: true,
@@ -186,14 +207,17 @@ function eventOf(line: string): RunEvent | null {
 }
 
 /** Shows progress on one line, and a line for each run that ends. */
-class SweepProgress {
+export class SweepProgress {
+  readonly #rank: string;
   readonly #total: number;
   readonly #console: Console;
   readonly #line: StatusLine | null;
   readonly #running = new Map<string, StepMetrics | null>();
   #ended = 0;
 
-  constructor(total: number, console: Console) {
+  /** @param rank  this one, in words; empty: there is one process */
+  constructor(total: number, console: Console, rank = "") {
+    this.#rank = rank;
     this.#total = total;
     this.#console = console;
     this.#line = console.showsProgress ? new StatusLine(process.stderr) : null;
@@ -209,13 +233,13 @@ class SweepProgress {
     this.#show();
   }
 
-  end({ run, status, task, summary, error }: RunState): void {
-    this.#running.delete(run.name);
+  /** @param rank  where it ran; empty: there is one process */
+  end(name: string, { status, outcome }: RunEnd, rank: string = this.#rank): void {
+    this.#running.delete(name);
     this.#ended++;
-    const judged = summary?.test ?? summary?.validation;
-    const outcome = error ?? (task && judged && `${judged.set} ${describeValues(judged, task)}`) ?? "";
     this.clear();
-    this.#console.status(`[${this.#ended}/${this.#total}] ${run.name}  ${status}${outcome ? `  ${outcome}` : ""}`);
+    const words = [`[${this.#ended}/${this.#total}] ${name}`, rank, status, outcome];
+    this.#console.status(words.filter((word) => word !== "").join("  "));
     if (this.#running.size > 0) this.#show();
   }
 

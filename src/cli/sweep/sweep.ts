@@ -11,9 +11,11 @@ import { resumedConfig } from "../../run/configLayers.ts";
 import { readBegun } from "../../run/runStart.ts";
 import { Console, writeJson, writeLine } from "../console.ts";
 import { Interruption } from "../interruption.ts";
+import { inRanks } from "../ranks.ts";
 import { RunLock } from "../runLock.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
+import { divided, type Ranks } from "./divided.ts";
 import {
   checkKubernetesOptions,
   KUBERNETES_HELP,
@@ -22,7 +24,7 @@ import {
   kubernetesOption,
   writeKubernetesJob,
 } from "./kubernetes.ts";
-import { isDone, type LocalOptions, launchLocally } from "./local.ts";
+import { type Here, isDone, type RunOptions } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { mpiType, SweepJobs } from "./slurm.ts";
 import { parseSlurmOption, requestedOf, type SlurmOptions } from "./slurmOptions.ts";
@@ -75,6 +77,7 @@ Examples:
   npx axograd sweep lr.yaml --launcher kubernetes --dry-run --kubernetes-option image=registry.example/axograd:${VERSION} \\
       --kubernetes-option claim=work --kubernetes-option mount=/data --kubernetes-option cpu=4 --kubernetes-option memory=8Gi
                                                    an Indexed Job, one index per run: the manifest DIR/kubernetes.yaml for kubectl apply -f
+  mpirun -n 4 npx axograd sweep lr.yaml            runs divided among four processes, on one machine or several; the same with srun
   npx axograd collect sweeps/lr                    results so far
 
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
@@ -92,6 +95,9 @@ On Kubernetes, the working directory and DIR lie on a volume that machines share
 manifest and talks to no server. An evicted pod writes a checkpoint, and its run goes on in another pod; wrong input is not tried again. Keys of
 --kubernetes-option (for more, edit the manifest, or lay a kustomization over it):
 ${KUBERNETES_HELP}
+
+Under mpirun or srun each process takes the next run that none has begun, on its own host, with its own CPUs and GPU; --parallel counts per
+process. The folder must be one that all hosts share. If a process dies, all end, and the same command continues.
 
 Exit codes: 0 all runs finished (or were submitted); 1 some did not; 2 wrong input, or a folder in use by another process; 128 + n
 stopped by signal n.
@@ -113,8 +119,12 @@ export function register(program: Command): void {
   addSweepOptions(command)
     .addHelpText("after", HELP)
     .action(async (file: string, given: GivenSweepOptions & { readonly maxRuns: number }) => {
-      const runs = planRuns(await readSweepFile(file, given.maxRuns));
-      process.exitCode = await runSweep(runs, given.out ?? join("sweeps", basename(file, extname(file))), given);
+      process.exitCode = await inRanks(given, (communicator) =>
+        divided(communicator, async (ranks) => {
+          const runs = planRuns(await readSweepFile(file, given.maxRuns));
+          return runSweep(ranks, runs, given.out ?? join("sweeps", basename(file, extname(file))), given);
+        }),
+      );
     });
 }
 
@@ -139,7 +149,11 @@ export function addSweepOptions(command: Command): Command {
       oneOf("--launcher", LAUNCHERS),
       "local",
     )
-    .option("--parallel <n>", "runs at a time (default: local 1, else no limit)", wholeNumber("--parallel", 1))
+    .option(
+      "--parallel <n>",
+      "runs at a time, of each process (default: local 1, else no limit)",
+      wholeNumber("--parallel", 1),
+    )
     .option(
       "--slurm-option <key=value>",
       "an option of sbatch, like time=02:00:00 or p=gpu; may be repeated",
@@ -181,6 +195,7 @@ export function addSweepOptions(command: Command): Command {
  * @returns the exit code
  */
 export async function runSweep(
+  ranks: Ranks,
   runs: readonly PlannedRun[],
   path: string,
   given: Omit<GivenSweepOptions, "out">,
@@ -195,6 +210,11 @@ export async function runSweep(
     takeOver = false,
     memoryCheck = true,
   } = given;
+  const { size, description } = ranks.communicator;
+  if (launcher !== "local" && size > 1) {
+    const got = `${launcher}, in one of ${size} processes (${description})`;
+    throw new ArgumentError("sweep", "--launcher", "local where mpirun or srun starts several processes", got);
+  }
   const folder = new SweepFolder(path);
   const job = kubernetesOptionsOf(given);
   if (launcher === "kubernetes") checkKubernetesOptions(folder, job, dryRun);
@@ -230,7 +250,8 @@ export async function runSweep(
       if (json) writeJson({ folder: folder.path, manifest, runs: states.map(planned) });
       return 0;
     }
-    return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, memoryCheck, console }, async () => {
+    const work = { folder, due, options: { parallel: parallel ?? 1, takeOver, memoryCheck } };
+    return await runHere(ranks, work, { console, assertHeld: () => lock.assertHeld() }, async () => {
       await lock.assertHeld();
       const collected = await collect(folder, runs);
       printResults(collected, { json });
@@ -357,15 +378,21 @@ interface Unfinished {
   readonly error: string | null;
 }
 
+interface Work {
+  readonly folder: SweepFolder;
+  readonly due: readonly RunState[];
+  readonly options: RunOptions;
+}
+
 async function runHere(
-  folder: SweepFolder,
-  due: readonly RunState[],
-  options: Omit<LocalOptions, "interruption">,
+  { communicator, launch }: Ranks,
+  { folder, due, options }: Work,
+  own: Pick<Here, "console" | "assertHeld">,
   conclude: () => Promise<readonly Unfinished[]>,
 ): Promise<number> {
-  const interruption = new Interruption();
+  const interruption = new Interruption(communicator);
   try {
-    await launchLocally(folder, due, { ...options, interruption });
+    await launch(folder, due, options, { ...own, interruption });
     const unfinished = await conclude();
     if (interruption.cause) return interruption.exitCode(0);
     await nextTurn();
