@@ -383,7 +383,7 @@ test("a job array has a task per run, and each task starts its run or continues 
   await file("array.yaml", `${BASE}  steps: 2\nseeds: 2\n`);
   const options = ["--slurm-option", "time=02:00:00", "--slurm-option", "exclusive", "--parallel", "1"];
   await sweep("array.yaml", "--launcher", "slurm", "--dry-run", "--no-memory-check", ...options);
-  assert.match(await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8"), / train .* --no-memory-check > /);
+  assert.match(await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8"), / train .* --no-memory-check >&3 /);
   const dry = await sweep("array.yaml", "--launcher", "slurm", "--dry-run", ...options);
   assert.is(dry.code, 0, dry.stderr);
   const script = await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8");
@@ -505,12 +505,12 @@ test("nothing in the name of a sweep becomes a command or an option of sbatch", 
   await mkdir(join(path, "logs"));
   await writeFile(join(path, "slurm.sh"), script);
   // A function in place of Node only says what it would have run.
-  const shell = `${process.execPath}() { printf '%s\\0' node "$@" >&3; }; cd "$1"; shift; . ./slurm.sh`;
-  const { stdout } = await promisify(execFile)("bash", ["-c", `${shell} 3>&1`, "bash", path], {
+  const shell = `${process.execPath}() { printf '%s\\0' node "$@"; }; cd "$1"; shift; . ./slurm.sh`;
+  await promisify(execFile)("bash", ["-c", shell, "bash", path], {
     env: { ...process.env, SLURM_ARRAY_TASK_ID: "0" },
     cwd: dir,
   });
-  const said = stdout === "" ? await readFile(join(path, "logs/lr=1.log"), "utf8") : stdout;
+  const said = await readFile(join(path, "logs/lr=1.log"), "utf8");
   const [, , command, out, target] = said.split("\0");
   assert.equal([command, out, target], ["train", "--out", join(path, "runs/lr=1")]);
   for (const folder of [dir, path, process.cwd()]) assert.not((await readdir(folder)).includes("pwned"));
@@ -548,14 +548,14 @@ test("ranks are started by srun, each with a GPU and the CPUs of a task; contrad
   const scriptOf = (options: Partial<SlurmOptions>) =>
     slurmScript(new SweepFolder("s"), [{ run: run!, ...facts }], ONE, { ...NO_OPTIONS, ...options });
   const alone = scriptOf({});
-  assert.match(alone, /^'\/.*node' '.*main\.js' train .*\$\{threads:\+--threads "\$threads"\} > /m);
+  assert.match(alone, /^'\/.*node' '.*main\.js' train .*\$\{threads:\+--threads "\$threads"\} >&3 /m);
   assert.match(alone, /^threads=\$\{SLURM_CPUS_PER_TASK:-\$SLURM_CPUS_ON_NODE\}$/m);
   assert.not.match(alone, /srun|ntasks/);
   const ranks = scriptOf({ ranks: 4, mpi: "pmi2" });
   assert.match(ranks, "#SBATCH --ntasks=4\n");
   assert.match(
     ranks,
-    /^srun -K --mpi=pmi2 --ntasks=4 \$\{SLURM_CPUS_PER_TASK:\+--cpus-per-task="\$SLURM_CPUS_PER_TASK"\} '\/.* > "\$log"/m,
+    /^srun -K --mpi=pmi2 --ntasks=4 \$\{SLURM_CPUS_PER_TASK:\+--cpus-per-task="\$SLURM_CPUS_PER_TASK"\} '\/.* >&3 /m,
   );
   assert.not.match(ranks, "--threads");
   assert.match(

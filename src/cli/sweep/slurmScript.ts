@@ -7,6 +7,7 @@ import { RUN_FILES } from "../../run/runFiles.ts";
 import { MAIN } from "./local.ts";
 import { requestedOf, type SlurmOptions } from "./slurmOptions.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
+import { type TaskShell, taskScript } from "./taskScript.ts";
 
 export const SCRIPT = "slurm.sh";
 
@@ -49,15 +50,24 @@ export function slurmScript(
   const { lines, ranks, requeues } = requestedOf(options);
   const [{ name, count }, ...others] = arrays as readonly [TaskArray, ...TaskArray[]];
   const more = others.map((array) => `# then: sbatch ${submissionOf(array, parallel).join(" ")}\n`).join("");
-  // A setting of the sweep takes precedence over the job's.
-  const isGiven = ranks > 1 || states.some(({ run }) => "threads" in run.settings);
-  const threads = isGiven ? "" : ` \${threads:+--threads "$threads"}`;
-  const unchecked = memoryCheck ? "" : " --no-memory-check";
   // -K: if one process ends badly, so do the others. srun does not take the CPUs of a task from the job.
   const cpus = ` \${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"}`;
   const launcher = ranks > 1 ? `srun -K --mpi=${mpi ?? "pmix"} --ntasks=${ranks}${cpus} ` : "";
   const program = [...scriptCommand(), MAIN].map(shellWord).join(" ");
-  const command = `${launcher}${program} train "\${target[@]}" --config "$sweep/configs/$name.yaml"`;
+  const shell: TaskShell = {
+    program: `${launcher}${program}`,
+    threads: ranks > 1 ? "" : `\${threads:+--threads "$threads"}`,
+    open: `threads=\${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
+place() { cat "$run/${RUN_FILES.checkpointState}" 2> /dev/null; }
+before=$(place)
+limit=
+exec 3> "$log"`,
+    close: "exec 3>&-",
+    traps: `# Slurm sends the notice of the time limit to this shell alone, other signals to all processes of the job.
+trap 'limit=1; kill -USR1 "$train" 2> /dev/null' USR1 USR2
+trap : TERM INT HUP`,
+    task: `job \${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID on $SLURMD_NODENAME`,
+  };
   const requeue = `# It got further, and begins again from there.
 if [ -n "$limit" ] && [ "$code" -gt 128 ] && [ "$(place)" != "$before" ]; then
   scontrol requeue "$SLURM_JOB_ID"
@@ -72,39 +82,7 @@ ${lines.map((line) => `${line}\n`).join("")}
 names=(
 ${states.map(({ run }) => `  ${shellWord(run.name)}\n`).join("")})
 name=\${names[\${1:-0} + SLURM_ARRAY_TASK_ID]}
-sweep=${shellWord(resolve(folder.path))}
-run="$sweep/runs/$name" log="$sweep/logs/$name.log"
-# Paths in the configuration are relative to this folder.
-cd ${shellWord(process.cwd())} || exit 1
-if [ -e "$run/${RUN_FILES.config}" ]; then
-  target=(--resume "$run")
-else
-  target=(--out "$run" --overwrite)
-fi
-threads=\${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
-place() { cat "$run/${RUN_FILES.checkpointState}" 2> /dev/null; }
-before=$(place)
-limit=
-${command}${threads}${unchecked} > "$log" 2>&1 &
-train=$!
-# Slurm sends the notice of the time limit to this shell alone, other signals to all processes of the job.
-trap 'limit=1; kill -USR1 "$train" 2> /dev/null' USR1 USR2
-trap : TERM INT HUP
-wait "$train"
-code=$?
-# A signal ends the wait, not the run.
-while kill -0 "$train" 2> /dev/null; do
-  wait "$train"
-  code=$?
-done
-case $code in
-  0 | 129 | 130 | 138 | 140 | 143) ;;
-  *) # A run that was killed has not said so.
-    grep -v '^axograd: warning: ' "$log" | grep -q '^axograd: ' ||
-      echo "axograd: the process ended with exit code $code in job \${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID on $SLURMD_NODENAME" >> "$log"
-    ;;
-esac
-${requeues ? requeue : ""}exit "$code"
+${taskScript(folder, states, shell, memoryCheck)}${requeues ? requeue : ""}exit "$code"
 `;
 }
 
