@@ -205,7 +205,7 @@ async function trainWith(
   try {
     await checkSameFiles(communicator, inputs, begun);
     const opened = await agreed(communicator, () =>
-      openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) }),
+      openDevice(config, { profile: options.profile, warn: (message) => console.warn(message), communicator }),
     );
     const profiler = options.profile ? new StepProfiler(opened) : null;
     const backend = profiler?.backend ?? opened;

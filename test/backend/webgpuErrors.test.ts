@@ -7,6 +7,7 @@ import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ADAPTER_VARIABLE } from "../../src/backend/webgpu/dawn.ts";
 import { Device } from "../../src/backend/webgpu/device.ts";
 import { Pipelines } from "../../src/backend/webgpu/pipelines.ts";
+import type { Slot } from "../../src/backend/webgpu/shader.ts";
 import { ArgumentError, BackendError } from "../../src/core/errors.ts";
 import { ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
@@ -140,6 +141,24 @@ if (adapter) {
     assert.is(error.code, "shader");
     assert.match(error.message, /attempt: broken.*line 3.*let x: u32 = 1\.5/);
     assert.is(error.facts.line, 3);
+    device.destroy();
+  });
+
+  test("equal shaders for which other buffers are bound have pipelines of their own", async () => {
+    const device = await Device.open(undefined);
+    const pipelines = new Pipelines(device);
+    // A shader need not mention all that is bound for it.
+    const source = "@compute @workgroup_size(1)\nfn main() {}\n";
+    const [reads, writes] = [{ writes: false }, { writes: true }] as unknown as readonly [Slot, Slot];
+    const made = [[reads], [reads, writes], [reads, reads], [reads]].map((slots) =>
+      pipelines.get("map", source, slots),
+    );
+    await device.settle();
+    const [one, two, three, again] = made.map(({ layout }) => layout);
+    assert.is.not(two, one);
+    assert.is.not(three, two);
+    assert.is(again, one);
+    assert.is(made[3], made[0]);
     device.destroy();
   });
 

@@ -1,4 +1,4 @@
-// Pipelines by shader text: equal shaders share one, across programs.
+// Pipelines by shader text and layout: equal shaders share one, across programs.
 
 import type { Device } from "./device.ts";
 import type { Slot } from "./shader.ts";
@@ -10,7 +10,7 @@ export interface Pipeline {
 
 export class Pipelines {
   readonly #device: Device;
-  readonly #bySource = new Map<string, Pipeline>();
+  readonly #known = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, { readonly group: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout }>();
 
   constructor(device: Device) {
@@ -18,18 +18,21 @@ export class Pipelines {
   }
 
   get(label: string, source: string, slots: readonly Slot[]): Pipeline {
-    const known = this.#bySource.get(source);
+    const types = typesOf(slots);
+    // A shader need not mention all that is bound for it.
+    const key = `${types.join(" ")}\n${source}`;
+    const known = this.#known.get(key);
     if (known) return known;
-    const { group, pipeline: layout } = this.#layout(slots);
+    const { group, pipeline: layout } = this.#layout(types);
     const made = { pipeline: this.#device.pipeline(label, source, layout), layout: group };
-    this.#bySource.set(source, made);
+    this.#known.set(key, made);
     return made;
   }
 
-  #layout(slots: readonly Slot[]): { readonly group: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout } {
-    const types = slots.map((slot): GPUBufferBindingType => {
-      return "writes" in slot && slot.writes ? "storage" : "read-only-storage";
-    });
+  #layout(types: readonly GPUBufferBindingType[]): {
+    readonly group: GPUBindGroupLayout;
+    readonly pipeline: GPUPipelineLayout;
+  } {
     const key = types.join(" ");
     const known = this.#layouts.get(key);
     if (known) return known;
@@ -42,4 +45,8 @@ export class Pipelines {
     this.#layouts.set(key, made);
     return made;
   }
+}
+
+function typesOf(slots: readonly Slot[]): readonly GPUBufferBindingType[] {
+  return slots.map((slot) => ("writes" in slot && slot.writes ? "storage" : "read-only-storage"));
 }
