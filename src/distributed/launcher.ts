@@ -102,7 +102,7 @@ export function hasProcessManager(env: Environment): boolean {
 }
 
 /** An environment for processes that this one starts, in which no launcher says that they are ranks. Slurm's variables of the job stay, and the GPUs that it gave. */
-export function withoutLauncher(env: Environment): Record<string, string | undefined> {
+export function withoutLauncher(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => name !== RANK_MARK && !LAUNCHER_VARIABLES.test(name)),
   );
