@@ -13,7 +13,7 @@ import { type FileHash, hashOf } from "../io/hash.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { type Key, optionName } from "../run/configOptions.ts";
-import { openDevice } from "../run/device.ts";
+import { deviceName, openDevice } from "../run/device.ts";
 import {
   beginExperiment,
   createExperiment,
@@ -287,7 +287,7 @@ async function trainOn(
   const experiment = await agreed(communicator, async () => createExperiment(backend, config, inputs, timed));
   try {
     const { trainer } = experiment;
-    const ranks = await ranksOf(communicator, { threads: config.threads, device: backend.description });
+    const ranks = await ranksOf(communicator, { threads: config.threads, device: deviceName(opened) });
     // A run that goes on on a CPU keeps its record, should it return to a GPU.
     const tuning = tuned?.tuning ?? begun?.tuning ?? null;
     const start = describeStart(config, inputs, backend, trainer, { tuning, ranks });

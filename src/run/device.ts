@@ -3,6 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
 import { mostThreads } from "../backend/wasm/threads.ts";
+import type { AdapterInfo } from "../backend/webgpu/backend.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import type { TrainConfig } from "./config.ts";
 import { type RunTuning, retuneAs } from "./tuning.ts";
@@ -32,6 +33,12 @@ export async function openDevice(
   const backend = await createBackend({ dtype, gather, threads: Math.min(threads, most), profile, ...place });
   retuneAs(backend, tuning);
   return backend;
+}
+
+/** A device in words: its description and, of GPUs that have equals, the PCI address. */
+export function deviceName(backend: Backend): string {
+  const pci = "adapter" in backend ? (backend.adapter as AdapterInfo).pci : null;
+  return pci === null ? backend.description : `${backend.description}, PCI ${pci}`;
 }
 
 /** @param isFree  the CPU will do where a rank has no GPU */

@@ -225,12 +225,9 @@ class DawnBackend implements BesideBackend {
   }
 
   get description(): string {
-    const { name, api, pci, isSoftware, toggles } = this.#device.info;
+    const { name, api, isSoftware, toggles } = this.#device.info;
     const gather = this.#options.gather === "f32" ? "" : `gathers ${this.#options.gather}`;
-    const place = pci === null ? "" : `PCI ${pci}`;
-    const facts = [isSoftware ? "software" : "GPU", api, place, togglesText(toggles), gather].filter(
-      (fact) => fact !== "",
-    );
+    const facts = [isSoftware ? "software" : "GPU", api, togglesText(toggles), gather].filter((fact) => fact !== "");
     return `webgpu f32, ${name} (${facts.join(", ")})`;
   }
 
