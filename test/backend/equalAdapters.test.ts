@@ -181,9 +181,11 @@ testOrSkip(test, canRun, WHY_NOT, "a layer that the package lacks is compiled on
 testOrSkip(test, canRun, WHY_NOT, "where nothing can be kept, it is compiled for the process", async () => {
   const file = join(tempDir(), "file");
   writeFileSync(file, "");
-  const { folder, origin } = await vulkanLayer({ built: file, cache: join(file, "cache") });
+  const sources = { built: file, cache: join(file, "cache") };
+  const { folder, origin } = await vulkanLayer(sources);
   assert.ok(existsSync(join(folder, "manifest.json")) && !folder.startsWith(file));
   assert.match(origin, /^compiled for this process/);
+  assert.is((await vulkanLayer(sources)).folder, folder, "once");
 });
 
 testOrSkip(test, canRun, WHY_NOT, "nothing is loaded from a folder that others can write", async () => {

@@ -69,6 +69,8 @@ export async function vulkanLayer(sources: LayerSources = {}): Promise<Layer> {
   if (existsSync(join(built, LIBRARY))) return { folder: built, origin: "of the package" };
   const folder = join(cache, `vulkan-layer-${process.arch}-${sourceHash()}`);
   if (existsSync(join(folder, LIBRARY)) && isSafe(folder)) return { folder, origin: `compiled earlier, in ${folder}` };
+  const own = temporaryFolders.get(folder);
+  if (own !== undefined) return temporaryLayer(own);
   const partial = newFolderFor(folder);
   try {
     await compileLayer(compiler, partial);
@@ -77,10 +79,19 @@ export async function vulkanLayer(sources: LayerSources = {}): Promise<Layer> {
     const missing = `this package has no Vulkan layer for ${platform}-${process.arch}, and ${why}`;
     throw new BackendError("vulkan-layer", missing, {}, error);
   }
-  if (dirname(partial) !== dirname(folder))
-    return { folder: partial, origin: `compiled for this process, in ${partial}` };
+  if (dirname(partial) !== dirname(folder)) {
+    temporaryFolders.set(folder, partial);
+    return temporaryLayer(partial);
+  }
   keep(partial, folder);
   return { folder, origin: `compiled, in ${folder}` };
+}
+
+/** Folders of this process with the library, by those in the cache that they replace. */
+const temporaryFolders = new Map<string, string>();
+
+function temporaryLayer(folder: string): Layer {
+  return { folder, origin: `compiled for this process, in ${folder}` };
 }
 
 function sourceHash(): string {
