@@ -107,7 +107,7 @@ function addLibrary(stage, dist) {
     cpSync(join(dist, part), join(target, "dist", part), { recursive: true, filter: isCode });
   }
   cpSync(join(dist, "wasm/axograd.wasm"), join(target, "dist/wasm/axograd.wasm"));
-  // Where nothing could compile it, and the machine has several equal GPUs, one of them is used.
+  // Built where this machine has a C compiler; of use where the other one has several equal GPUs.
   if (existsSync(join(dist, "vulkan"))) cpSync(join(dist, "vulkan"), join(target, "dist/vulkan"), { recursive: true });
   cpSync(join(ROOT, "vulkan"), join(target, "vulkan"), { recursive: true });
   cpSync(join(ROOT, "package.json"), join(target, "package.json"));

@@ -193,7 +193,8 @@ function unwrapped(text: string): string {
 }
 
 /** Commands to type, in code of a document or anywhere in a help text. */
-const COMMAND = /(?<![\w/.-])(npx )?axograd ([a-z][a-z-]*|--help)\b((?: +(?:[^\s|;&#`]+|'[^']*'))*)/g;
+const COMMAND =
+  /(?<![\w/.-])(npx |bunx --bun |deno run -A npm:)?axograd ([a-z][a-z-]*|--help)\b((?: +(?:[^\s|;&#`]+|'[^']*'))*)/g;
 
 /** The commands in a text; those that cannot be typed as they stand are told. */
 function checkCommands(where: string, text: string, options: ReadonlyMap<string, string>): string[] {

@@ -165,10 +165,9 @@ static void addPlace(const struct Instance *it, Handle device, char *name) {
   if (index == count) return;
   char address[48], suffix[80];
   pciAddress(it, device, address, sizeof address);
-  size_t length = snprintf(suffix, sizeof suffix, " [axograd %u %s]", index, address);
-  size_t at = strnlen(name, NAME_SIZE - 1);
-  if (at > NAME_SIZE - 1 - length) at = NAME_SIZE - 1 - length;
-  memcpy(name + at, suffix, length + 1);
+  size_t size = 1 + (size_t)snprintf(suffix, sizeof suffix, " [axograd %u %s]", index, address), at = 0;
+  while (at < NAME_SIZE - size && name[at]) at++;
+  memcpy(name + at, suffix, size);
 }
 
 static void getProperties(Handle device, struct Properties *properties) {
@@ -196,8 +195,9 @@ static Function getProcAddr(Handle instance, const char *name) {
       {"vkGetPhysicalDeviceProperties2KHR", (Function)getProperties2},
   };
   struct Instance *it = instance ? find(instance) : NULL;
-  for (size_t k = 0; k < sizeof own / sizeof *own; k++)
-    if (!strcmp(name, own[k].name)) return strstr(name, "Properties2") && it && !it->properties2 ? NULL : own[k].function;
+  // Without an instance there are only the first two.
+  for (size_t k = 0; k < (it ? sizeof own / sizeof *own : 2); k++)
+    if (!strcmp(name, own[k].name)) return it && !it->properties2 && strstr(name, "Properties2") ? NULL : own[k].function;
   return it ? it->getProcAddr(instance, name) : NULL;
 }
 

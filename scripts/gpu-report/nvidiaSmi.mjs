@@ -18,6 +18,12 @@ export function nvidiaSmi() {
   return status === 0 ? { query: QUERY, text: stdout.trim() } : { error: `exit code ${status}` };
 }
 
+/** "00000000:65:00.0, 1234 MiB; …": memory in use of each card; null without the tool. */
+export function nvidiaMemory() {
+  const { status, stdout } = spawnSync("nvidia-smi", argumentsOf("pci.bus_id,memory.used"), { encoding: "utf8" });
+  return status === 0 ? stdout.trim().replaceAll("\n", "; ") : null;
+}
+
 /** The clock of the multiprocessors of each card, e.g. "1980 MHz"; null without the tool. Asynchronous. */
 export function smClock() {
   return new Promise((settle) => {

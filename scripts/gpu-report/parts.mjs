@@ -37,6 +37,7 @@ export function plannedParts(options, folder, rowsFile) {
   const { batches, network, quick, parts } = options;
   const planned = [
     entry("machine", "machine", "machine", 30),
+    entry("machine", "equal adapters", "equalAdapters", 60),
     entry("doctor", "doctor", "command", 60, { subject: "doctor" }),
     entry("check", "check", "command", 120, { subject: "check" }),
     entry("train", "train, 20 steps on the GPU and on the CPU", "train", 120),

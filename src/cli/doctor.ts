@@ -14,6 +14,7 @@ import {
   adapterOfEnvironment,
   adaptersAmong,
   adapterText,
+  listAdapters,
   ONE_GPU_EACH,
 } from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
@@ -24,6 +25,7 @@ import { formatBytes } from "../core/format.ts";
 import { type Runtime, runtimeOf } from "../core/runtime.ts";
 import { plural } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { localRankOf } from "../distributed/launcher.ts";
 import { rememberedByCard, tuningCacheFile } from "../run/tuningFile.ts";
 import { writeJson, writeText } from "./console.ts";
 
@@ -115,8 +117,6 @@ const FEATURES = ["timestamp-query", "shader-f16", "subgroups"] as const;
 
 /** Where Vulkan loaders look for manifests of drivers. */
 const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
-/** Of Slurm, Open MPI, MPICH and Intel MPI, MVAPICH. */
-const LOCAL_RANKS = ["SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK"];
 const NVIDIA_MODULE = "/proc/driver/nvidia/version";
 
 /** Adds the command to the program. */
@@ -192,8 +192,7 @@ export function launcherReport(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): LauncherReport | null {
   const variables = gpuVariables(environment);
-  const rankVariable = LOCAL_RANKS.find((name) => /^\d+$/.test(environment[name] ?? ""));
-  const localRank = rankVariable === undefined ? null : Number(environment[rankVariable]);
+  const localRank = localRankOf(environment);
   if (variables.length === 0 && localRank === null) return null;
   try {
     const named = environment[ADAPTER_VARIABLE];
@@ -233,7 +232,6 @@ async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adap
   const nvidiaModule = existsSync(NVIDIA_MODULE);
   const loader = hasVulkanLoader();
   try {
-    const { listAdapters } = await import("../backend/webgpu/dawn.ts");
     const adapters = await listAdapters({ identify: true });
     return { vulkan: { loader, drivers, nvidiaModule }, adapters, adapterError: null };
   } catch (error) {

@@ -39,6 +39,9 @@ const SLURM: Variables = {
 };
 const PMIX: Variables = { launcher: "a launcher with PMIx", family: "Open MPI", rank: "PMIX_RANK", size: null };
 
+/** The number of a process on its host, by Slurm, Open MPI, MPICH and Intel MPI, MVAPICH. */
+const LOCAL_RANKS = ["SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK"];
+
 /** What the processes that a rank starts must not believe of themselves. What users set (`…_MCA_…`) goes, too: it is for MPI. */
 const LAUNCHER_VARIABLES =
   /^(OMPI|ORTE|PRTE|PMIX|PMI2?|MV2|MPIEXEC|HYDI?|HYDRA|PALS|ALPS)_|^MPI_LOCAL|^SLURM_(STEP(?!_GPUS$)|PROCID$|LOCALID$|GTIDS$|TASK_PID$|SRUN_COMM|LAUNCH_NODE)/;
@@ -90,6 +93,11 @@ function claimOf({ launcher, family, rank, size }: Variables, env: Environment):
 
 function numberOf(text: string | undefined): number | null {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : null;
+}
+
+/** Number of the process on its host; null: no launcher says. */
+export function localRankOf(env: Environment): number | null {
+  return LOCAL_RANKS.map((name) => numberOf(env[name])).find((rank) => rank !== null) ?? null;
 }
 
 export function inWords({ launcher, rank, size }: Launch): string {

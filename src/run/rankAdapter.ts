@@ -60,7 +60,7 @@ export async function adapterOfRank(
   refuse(hosts, (other) => offers[other]!.error);
   const without = [...offers.keys()].filter((other) => offers[other]!.adapters.length === 0);
   if (without.length > 0) {
-    const some = `ranks ${without.join(", ")} have no GPU, so all compute on the CPU`;
+    const some = `${without.length === 1 ? `rank ${without[0]} has` : `ranks ${without.join(", ")} have`} no GPU, so all compute on the CPU`;
     return { adapter: null, warnings: without.length < offers.length ? [some] : [] };
   }
   const lists = offers.map((one) => one.adapters);
@@ -142,7 +142,7 @@ export function dealWarnings(
     const shared = [...users].filter(([, sharing]) => sharing.length > 1);
     if (shared.length === 0) return [];
     const who = shared.map(([gpu, sharing]) => `ranks ${sharing.join(", ")} share ${gpu}`);
-    return [`host ${host} has ${plural(users.size, "GPU")} for ${ranks.length} ranks: ${who.join("; ")}`];
+    return [`host ${host} gives ${plural(users.size, "GPU")} to ${ranks.length} ranks: ${who.join("; ")}`];
   });
   const names = new Set(lists.map((list, rank) => list[taken[rank]!]!.name));
   const others = names.size > 1 ? [`ranks wait for the slowest of different adapters: ${[...names].join(", ")}`] : [];

@@ -68,6 +68,8 @@ test("indices are in the order of PCI addresses, UUIDs are found by what the sys
       [NVIDIA, { CUDA_VISIBLE_DEVICES: "1,1" }, [B]],
       [NVIDIA, { CUDA_VISIBLE_DEVICES: "" }, []],
       [NVIDIA, { CUDA_VISIBLE_DEVICES: "-1" }, []],
+      [NVIDIA, { CUDA_VISIBLE_DEVICES: "0,-1,2" }, [A]],
+      [NVIDIA, { CUDA_VISIBLE_DEVICES: "NoDevFiles" }, []],
       [NVIDIA, { CUDA_VISIBLE_DEVICES: "GPU-bbbb2222-0000-0000-0000-000000000000" }, [C]],
       [NVIDIA, { CUDA_VISIBLE_DEVICES: "gpu-AAAA,GPU-bbbb1" }, [A, B]],
       [NVIDIA, { ROCR_VISIBLE_DEVICES: "0", ZE_AFFINITY_MASK: "0" }, [C, A, B]],

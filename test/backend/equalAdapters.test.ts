@@ -1,7 +1,7 @@
 // Equal adapters: each of three copies of SwiftShader is opened, as the log of Vulkan's loader shows, or refused.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
@@ -181,9 +181,25 @@ testOrSkip(test, canRun, WHY_NOT, "a layer that the package lacks is compiled on
 testOrSkip(test, canRun, WHY_NOT, "where nothing can be kept, it is compiled for the process", async () => {
   const file = join(tempDir(), "file");
   writeFileSync(file, "");
-  const { folder, origin } = await vulkanLayer({ built: file, cache: join(file, "cache") });
+  const sources = { built: file, cache: join(file, "cache") };
+  const { folder, origin } = await vulkanLayer(sources);
   assert.ok(existsSync(join(folder, "manifest.json")) && !folder.startsWith(file));
   assert.match(origin, /^compiled for this process/);
+  assert.is((await vulkanLayer(sources)).folder, folder, "once");
+});
+
+testOrSkip(test, canRun, WHY_NOT, "nothing is loaded from a folder that others can write", async () => {
+  const parent = join(tempDir(), "parent");
+  const cache = join(parent, "cache");
+  const sources = { built: join(cache, "nothing"), cache };
+  const { folder } = await vulkanLayer(sources);
+  for (const open of [folder, cache, parent]) {
+    chmodSync(open, 0o777);
+    const made = await vulkanLayer(sources).catch((error) => ({ folder: null, origin: String(error) }));
+    assert.is.not(made.folder, folder, open);
+    chmodSync(open, 0o700);
+    assert.is((await vulkanLayer(sources)).folder, folder);
+  }
 });
 
 test("without a layer and a compiler, the reason is said", async () => {
@@ -209,7 +225,7 @@ test("without a layer and a compiler, the reason is said", async () => {
 
 testOrSkip(test, hasCompiler, `no C compiler (${COMPILER})`, "the layer compiles without a warning", async () => {
   const source = join(repositoryRoot(), "vulkan/deviceNames.c");
-  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"];
+  const flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-fsyntax-only"];
   assert.is(spawnSync(COMPILER, [...flags, source], { encoding: "utf8" }).stderr, "");
   const folder = join(tempDir(), "layer");
   await compileLayer(COMPILER, folder);

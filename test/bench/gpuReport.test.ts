@@ -342,6 +342,7 @@ test("options that make no sense are refused by name", () => {
     planned.map(({ title }: { title: string }) => title),
     [
       "machine",
+      "equal adapters",
       "network",
       "training step, batch 8",
       "training step, batch 64",

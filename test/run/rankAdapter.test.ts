@@ -32,7 +32,7 @@ test("ranks that share a GPU are named with it", () => {
   const hosts = ["n1", "n2", "n1", "n1"];
   const lists = [both, both, both, both];
   assert.equal(dealWarnings(hosts, lists, dealAdapters(hosts, lists)), [
-    "host n1 has 2 GPUs for 3 ranks: ranks 0, 3 share Great GPU (a)",
+    "host n1 gives 2 GPUs to 3 ranks: ranks 0, 3 share Great GPU (a)",
   ]);
   assert.equal(dealWarnings(["n1", "n1"], [both, both], [0, 1]), []);
   const other = [{ ...both[0]!, id: "c", name: "Small GPU" }];

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { describeMachine } from "../../../dist/bench/machine.js";
+import { gpuVariables } from "../../../dist/src/backend/webgpu/assignedGpus.js";
 import { listAdapters } from "../../../dist/src/backend/webgpu/dawn.js";
 import { hasVulkanLoader } from "../../../dist/src/backend/webgpu/vulkanLoader.js";
 import { COMMIT } from "../archive.mjs";
@@ -13,7 +14,7 @@ export async function run({ row }) {
   const environment = Object.fromEntries(VARIABLES.map((name) => [name, process.env[name] ?? null]));
   const host = describeMachine();
   row({ name: "host", ...host, commit: existsSync(COMMIT) ? readFileSync(COMMIT, "utf8") : host.commit });
-  row({ name: "Vulkan", loader: hasVulkanLoader(), environment });
+  row({ name: "Vulkan", loader: hasVulkanLoader(), environment, assigned: gpuVariables() });
   row({ name: "nvidia-smi", when: "at rest, before any work", ...nvidiaSmi() });
   const adapters = await listAdapters();
   for (const { name, ...facts } of adapters) row({ name: "adapter", adapter: name, ...facts });

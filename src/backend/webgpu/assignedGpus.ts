@@ -143,8 +143,11 @@ function named(
   value: string,
   system: () => readonly SystemGpu[],
 ): { readonly adapters: readonly AdapterInfo[]; readonly error: ArgumentError | null } {
-  const entries = entriesIn(value);
-  if (own.length === 0 || entries.includes("-1")) return { adapters: [], error: null };
+  if (own.length === 0) return { adapters: [], error: null };
+  const all = entriesIn(value);
+  // CUDA ends the list before -1. Old versions of Slurm give NoDevFiles to steps without a GPU.
+  const end = all.findIndex((entry) => entry === "-1" || entry === "NoDevFiles");
+  const entries = end < 0 ? all : all.slice(0, end);
   const found = entries.map((entry) => {
     // Level Zero numbers the parts of a device, too: 0.1.
     const index = /^(\d+)(\.\d+)*$/.exec(entry)?.[1];

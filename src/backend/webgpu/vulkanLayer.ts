@@ -3,7 +3,17 @@
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -43,7 +53,7 @@ export interface LayerSources {
   readonly built?: string;
   /** For one that is compiled. */
   readonly cache?: string;
-  /** A command that takes the options of cc. Default: what CC names, or cc. */
+  /** As `compileLayer` takes it. Default: what CC names, or cc. */
   readonly compiler?: string;
 }
 
@@ -58,7 +68,9 @@ export async function vulkanLayer(sources: LayerSources = {}): Promise<Layer> {
   if (platform !== "linux") throw new BackendError("vulkan-layer", "only on Linux a Vulkan layer can tell them apart");
   if (existsSync(join(built, LIBRARY))) return { folder: built, origin: "of the package" };
   const folder = join(cache, `vulkan-layer-${process.arch}-${sourceHash()}`);
-  if (existsSync(join(folder, LIBRARY))) return { folder, origin: `compiled earlier, in ${folder}` };
+  if (existsSync(join(folder, LIBRARY)) && isSafe(folder)) return { folder, origin: `compiled earlier, in ${folder}` };
+  const own = temporaryFolders.get(folder);
+  if (own !== undefined) return temporaryLayer(own);
   const partial = newFolderFor(folder);
   try {
     await compileLayer(compiler, partial);
@@ -67,10 +79,19 @@ export async function vulkanLayer(sources: LayerSources = {}): Promise<Layer> {
     const missing = `this package has no Vulkan layer for ${platform}-${process.arch}, and ${why}`;
     throw new BackendError("vulkan-layer", missing, {}, error);
   }
-  if (dirname(partial) !== dirname(folder))
-    return { folder: partial, origin: `compiled for this process, in ${partial}` };
+  if (dirname(partial) !== dirname(folder)) {
+    temporaryFolders.set(folder, partial);
+    return temporaryLayer(partial);
+  }
   keep(partial, folder);
   return { folder, origin: `compiled, in ${folder}` };
+}
+
+/** Folders of this process with the library, by those in the cache that they replace. */
+const temporaryFolders = new Map<string, string>();
+
+function temporaryLayer(folder: string): Layer {
+  return { folder, origin: `compiled for this process, in ${folder}` };
 }
 
 function sourceHash(): string {
@@ -79,16 +100,29 @@ function sourceHash(): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** A new folder beside this one, or, where nothing can be written there, a temporary one that goes with the process. */
+/** Whether only this user and root can change what is in a folder: code is loaded from no other. */
+function isSafe(folder: string): boolean {
+  const user = process.geteuid?.();
+  for (let at = realpathSync(folder); ; at = dirname(at)) {
+    const { uid, mode } = statSync(at);
+    // Where the sticky bit is set, as on /tmp, others cannot replace what they do not own.
+    const isOpen = (mode & 0o022) !== 0 && (mode & 0o1000) === 0;
+    if ((uid !== 0 && uid !== user) || isOpen) return false;
+    if (at === dirname(at)) return true;
+  }
+}
+
+/** A new folder beside this one, or, where nothing can be kept safely there, a temporary one that goes with the process. */
 function newFolderFor(folder: string): string {
   try {
-    mkdirSync(dirname(folder), { recursive: true });
-    return mkdtempSync(`${folder}.`);
+    mkdirSync(dirname(folder), { recursive: true, mode: 0o700 });
+    if (isSafe(dirname(folder))) return mkdtempSync(`${folder}.`);
   } catch {
-    const temporary = mkdtempSync(join(tmpdir(), `${basename(folder)}.`));
-    process.once("exit", () => rmSync(temporary, { recursive: true, force: true }));
-    return temporary;
+    // Nothing can be written there.
   }
+  const temporary = mkdtempSync(join(tmpdir(), `${basename(folder)}.`));
+  process.once("exit", () => rmSync(temporary, { recursive: true, force: true }));
+  return temporary;
 }
 
 /** Gives it its name, unless another process was faster. */
@@ -97,20 +131,23 @@ function keep(partial: string, folder: string): void {
     renameSync(partial, folder);
   } catch (error) {
     rmSync(partial, { recursive: true, force: true });
-    if (!existsSync(join(folder, LIBRARY))) throw error;
+    if (!existsSync(join(folder, LIBRARY)) || !isSafe(folder)) throw error;
   }
 }
 
 /**
  * Compiles the library, with its manifest beside it.
  *
- * @param compiler  a command that takes the options of cc
+ * @param compiler  a command that takes the options of cc, with options of its own as in make's CC
  * @throws {BackendError} "vulkan-layer": there is no such compiler, or it fails
  */
 export async function compileLayer(compiler: string, folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
+  const [program = "", ...options] = compiler.trim().split(/\s+/);
   try {
-    await promisify(execFile)(compiler, [...FLAGS, "-o", join(folder, LIBRARY), SOURCE], { timeout: MOST_MS });
+    await promisify(execFile)(program, [...options, ...FLAGS, "-o", join(folder, LIBRARY), SOURCE], {
+      timeout: MOST_MS,
+    });
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     const { code, stderr = "" } = error as { readonly code?: unknown; readonly stderr?: string };
@@ -172,9 +209,9 @@ export function placeOf(deviceName: string): DevicePlace | null {
 
 /** Why the loader may not have loaded the layer, and what to do. */
 export function notLoaded({ folder }: Layer): string {
-  const isDeaf = !isMainThread || process.versions.bun !== undefined;
+  const isDeaf = !isMainThread && process.versions.bun === undefined;
   const why = isDeaf
-    ? "neither a worker thread nor Bun passes variables on to libraries; set before the start: " +
+    ? "a worker thread does not pass variables on to libraries; set before the start: " +
       Object.entries(layerVariables(folder, process.env))
         .map(([name, value]) => `${name}=${value}`)
         .join(" ")
