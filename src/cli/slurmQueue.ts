@@ -15,20 +15,9 @@ export interface QueuedJob {
 }
 
 /** States of jobs that will not run again under the same id, unless someone requeues them. */
-const OVER: ReadonlySet<string> = new Set([
-  ...[
-    "BOOT_FAIL",
-    "CANCELLED",
-    "COMPLETED",
-    "DEADLINE",
-    "FAILED",
-    "NODE_FAIL",
-    "OUT_OF_MEMORY",
-    "PREEMPTED",
-    "REVOKED",
-  ],
-  "TIMEOUT",
-]);
+const OVER: ReadonlySet<string> = new Set(
+  "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split(" "),
+);
 
 /** Whether a job waits or runs. */
 export function isQueued({ state }: QueuedJob): boolean {

@@ -118,7 +118,7 @@ test("Slurm says of a job whether its processes have ended", () => {
   assert.is(fate(null, { cluster: "d" }), "unknown", "another cluster");
   for (const state of ["RUNNING", "COMPLETING", "SIGNALING"]) assert.is(fate({ state }), "unknown", state);
   for (const state of ["CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY", "PENDING"]) assert.is(fate({ state }), "gone", state);
-  assert.is(fate({ state: "SUSPENDED" }), "suspended", "it lives without a heartbeat");
+  for (const state of ["SUSPENDED", "STOPPED"]) assert.is(fate({ state }), "suspended", "it lives without a heartbeat");
   assert.is(fate({ restarts: 2 }), "gone", "a later start of the job");
   assert.is(fate({ id: "9" }), "unknown", "the task has another id after it was requeued");
   assert.is(fate({ task: { array: "6", index: 2 } }), "gone", "another task");

@@ -152,7 +152,10 @@ onCluster("of two equal commands in two shells, one submits; cancelled jobs are 
   await writeFile(record, (await readFile(record, "utf8")).replace(/"job": "\d+"/, '"job": null'));
   assert.match((await submit()).stdout, /1 run in Slurm's queue already\n$/);
   const local = await axograd(["sweep", "shells.yaml"], { cwd: dir });
-  assert.match(local.stderr, /slurm while runs of the folder are in Slurm's queue, got 1 run there/);
+  assert.match(
+    local.stderr,
+    /expected slurm, whose queue has 1 run of the folder \(to remove: scancel \d+\), got local/,
+  );
   await cluster.run("scancel", (await jobsOf("shells"))[0]!.id);
   assert.match((await submit("--slurm-option", "hold")).stdout, /submitted job \d+: 1 run\n$/);
   await cluster.run("scancel", (await jobsOf("shells")).at(-1)!.id);
