@@ -11,6 +11,7 @@ import { BEAT_MS } from "../../src/cli/heartbeat.ts";
 import { describeSelf, fateOf, fateOfJob, type Holder, jobOf, parseHolder } from "../../src/cli/lockHolder.ts";
 import { RunFolder } from "../../src/cli/runFolder.ts";
 import { RunLock } from "../../src/cli/runLock.ts";
+import { callSlurm } from "../../src/cli/slurmQueue.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { testOrSkip } from "../support/skip.ts";
 
@@ -107,6 +108,11 @@ testOrSkip(
     parent.kill("SIGKILL");
   },
 );
+
+test("a program of Slurm that does not answer is not waited for for ever", async () => {
+  const { failure } = await callSlurm("sleep", ["60"], { limitMs: 50 });
+  assert.is(failure, "no answer within 0.05 s");
+});
 
 test("Slurm says of a job whether its processes have ended", () => {
   const held = { cluster: "c", id: "8", task: "6_1", restarts: 1 };

@@ -155,7 +155,7 @@ export class SweepJobs {
     let refused: string | null = null;
     for (let { count } = planned; count > 0; count >>= 1) {
       const args = ["--parsable", ...after, ...submissionOf({ ...planned, count }, parallel)];
-      const { failure, isAbsent, stdout } = await callSlurm("sbatch", args, this.folder.path);
+      const { failure, isAbsent, stdout } = await callSlurm("sbatch", args, { cwd: this.folder.path });
       if (failure === null) return { count, job: jobId(stdout), failure: refused, isLost: false };
       refused ??= failure;
       if (isLimit(failure)) continue;
