@@ -380,6 +380,14 @@ test("what a library writes to the stdout of a run goes into its log, and the ru
   assert.match(log, /^driver 1\.0\n3\n$/m);
 });
 
+test("a run that ends with an exit code and no other word has failed", async () => {
+  await file("mute.yaml", `${BASE}  steps: 2\n`);
+  const imports = `data:text/javascript,${encodeURIComponent('if (process.argv[2] === "train") process.exit(7)')}`;
+  const { code, stderr } = await start(["sweep", "mute.yaml"], { cwd: dir, imports }).finished;
+  assert.is(code, 1, stderr);
+  assert.match(stderr, "  run: the process ended with exit code 7\n");
+});
+
 test("a job array has a task per run, and each task starts its run or continues it", async () => {
   await file("array.yaml", `${BASE}  steps: 2\nseeds: 2\n`);
   const options = ["--slurm-option", "time=02:00:00", "--slurm-option", "exclusive", "--parallel", "1"];
