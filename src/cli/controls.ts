@@ -146,9 +146,9 @@ async function runControls(ranks: Ranks, given: GivenOptions): Promise<number> {
   if (isTaskName(data) && TASK_SETS[data]!.isAboutNetwork) {
     console.warn(`each network makes its own samples of ${data}: pairs share the seed, but not the samples`);
   }
-  if (given.launcher === "slurm" && given.out === undefined) {
+  if (given.launcher !== "local" && given.out === undefined) {
     // The default name has the time: the same command would submit everything again.
-    throw new ArgumentError("controls", "--out", "a folder with --launcher slurm", "nothing");
+    throw new ArgumentError("controls", "--out", `a folder with --launcher ${given.launcher}`, "nothing");
   }
   const folder = given.out ?? defaultRunPath("controls");
   return runSweep(ranks, runs, folder, given, async (states) => {

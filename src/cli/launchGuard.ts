@@ -2,7 +2,7 @@
 // it in each, and several processes would write one file. Judged by the launcher's variables alone, before anything is loaded.
 
 import { EngineError } from "../core/errors.ts";
-import { type Environment, launchOf } from "../distributed/launcher.ts";
+import { type Environment, launchOf, RANK_MARK } from "../distributed/launcher.ts";
 
 /** Commands that share their work among ranks. */
 const SHARING: readonly string[] = ["train", "sweep", "controls"];
@@ -23,8 +23,12 @@ export function refuseRanks(command: string, env: Environment): void {
   throw new RanksError("ranks", message, { command, ...launch });
 }
 
-/** Whether this process prints what all ranks would print alike: help, and errors in words that all of them got. */
+/**
+ * Whether this process prints what all ranks would print alike: help, errors in words that all of them got, and a launcher that cannot work. One
+ * that a rank has started speaks for itself.
+ */
 export function speaksForAll(env: Environment): boolean {
+  if (env[RANK_MARK] !== undefined && env[RANK_MARK] !== `${process.pid}`) return true;
   try {
     return (launchOf(env)?.rank ?? 0) === 0;
   } catch {

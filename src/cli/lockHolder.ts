@@ -93,7 +93,7 @@ export function fateOfJob(held: Job, cluster: Cluster | null): Fate {
   );
   if (!job || !isQueued(job) || job.restarts > held.restarts || job.state === "PENDING") return "gone";
   // A process may end before its job does.
-  return job.state === "SUSPENDED" ? "suspended" : "unknown";
+  return job.state === "SUSPENDED" || job.state === "STOPPED" ? "suspended" : "unknown";
 }
 
 /** Whether the holder's process id is in this namespace. Locks of earlier versions name only the host. */

@@ -1,7 +1,7 @@
 // The commands. Exit codes: 0 done, 1 the run failed, 2 wrong input or usage, 128 + n stopped by signal n.
 
 import { Command, CommanderError } from "commander";
-import { nearestName } from "../core/errors.ts";
+import { EngineError, nearestName } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { register as registerChanges } from "./analyses/changes.ts";
@@ -78,7 +78,9 @@ export async function main(args: readonly string[]): Promise<void> {
     // A launcher ends all ranks once one has failed, so those that have nothing to say do not fail.
     if (!speaks && (error instanceof CommanderError || error instanceof RanksError)) return;
     const shaped = error instanceof CommanderError ? usageError(error, program, args) : error;
-    process.exitCode = reported(shaped, { json: args.includes("--json") });
+    // All ranks have the same launcher, but no rank could tell the others.
+    const silent = !speaks && error instanceof EngineError && error.code === "launcher";
+    process.exitCode = reported(shaped, { json: args.includes("--json"), silent });
   }
 }
 

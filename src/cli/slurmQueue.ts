@@ -15,20 +15,9 @@ export interface QueuedJob {
 }
 
 /** States of jobs that will not run again under the same id, unless someone requeues them. */
-const OVER: ReadonlySet<string> = new Set([
-  ...[
-    "BOOT_FAIL",
-    "CANCELLED",
-    "COMPLETED",
-    "DEADLINE",
-    "FAILED",
-    "NODE_FAIL",
-    "OUT_OF_MEMORY",
-    "PREEMPTED",
-    "REVOKED",
-  ],
-  "TIMEOUT",
-]);
+const OVER: ReadonlySet<string> = new Set(
+  "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split(" "),
+);
 
 /** Whether a job waits or runs. */
 export function isQueued({ state }: QueuedJob): boolean {
@@ -47,10 +36,21 @@ export interface Answer {
 /** What a job must not inherit from the job that submits it: Slurm replaces only some of it. */
 const OF_A_JOB = /^SLURM_(?!CONF$|CLUSTERS$)/;
 
-/** Runs a program of Slurm to its end. */
-export async function callSlurm(program: string, args: readonly string[], cwd?: string): Promise<Answer> {
+/** Longest wait for an answer of the controller: Slurm's programs may try for minutes. */
+const ANSWER_MS = 30_000;
+
+/**
+ * Runs a program of Slurm to its end.
+ *
+ * @param limitMs  after which it is ended, and counts as failed; none: submissions must not be cut off
+ */
+export async function callSlurm(
+  program: string,
+  args: readonly string[],
+  { cwd, limitMs }: { readonly cwd?: string; readonly limitMs?: number } = {},
+): Promise<Answer> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OF_A_JOB.test(name)));
-  const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], timeout: limitMs });
   const texts = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (text: string) => {
@@ -61,7 +61,11 @@ export async function callSlurm(program: string, args: readonly string[], cwd?: 
     child.once("error", (error: NodeJS.ErrnoException) =>
       done(error.code === "ENOENT" ? `no ${program} in PATH` : error.message),
     );
-    child.once("close", (code) => done(code === 0 ? null : texts.stderr.trim() || `exit code ${code}`));
+    child.once("close", (code, signal) => {
+      if (code === 0) done(null);
+      else if (child.killed) done(`no answer within ${limitMs! / 1000} s`);
+      else done(texts.stderr.trim() || (signal ?? `exit code ${code}`));
+    });
   });
   return { failure, isAbsent: child.pid === undefined, stdout: texts.stdout.trim(), stderr: texts.stderr.trim() };
 }
@@ -77,7 +81,7 @@ const COLUMNS = ["JobID:24", "ArrayJobID:24", "ArrayTaskID:24", "State:32", "Res
 export async function listJobs(others: readonly number[] = []): Promise<readonly QueuedJob[] | string> {
   const users = [...new Set([process.getuid?.() ?? 0, ...others])].join(",");
   const args = ["--noheader", "--array", "--states=all", `--user=${users}`, `--Format=${COLUMNS.join(",")}`];
-  const { failure, stdout } = await callSlurm("squeue", args);
+  const { failure, stdout } = await callSlurm("squeue", args, { limitMs: ANSWER_MS });
   return failure ?? stdout.split("\n").flatMap((line) => jobOfLine(line) ?? []);
 }
 
@@ -111,7 +115,7 @@ export function clusterNow(): Promise<Cluster | null> {
 
 /** The configuration of the cluster, by the names of slurm.conf; null: none answers. */
 export async function clusterSettings(): Promise<ReadonlyMap<string, string> | null> {
-  const { failure, stdout } = await callSlurm("scontrol", ["show", "config"]);
+  const { failure, stdout } = await callSlurm("scontrol", ["show", "config"], { limitMs: ANSWER_MS });
   if (failure !== null) return null;
   const pairs = stdout.split("\n").map((line) => /^(\w+) *= (.*)$/.exec(line));
   return new Map(pairs.flatMap((pair) => (pair ? [[pair[1]!, pair[2]!.trim()] as const] : [])));

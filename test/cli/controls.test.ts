@@ -61,9 +61,11 @@ test("without connections the read-out of output neurons is at chance, with the 
 });
 
 test("on a cluster the folder has a name, by which the same command finds it again", async () => {
-  const { code, stderr } = await axograd(["controls", ...TINY, "--launcher", "slurm"], { cwd: dir });
-  assert.is(code, 2);
-  assert.match(stderr, /^axograd: controls: expected a folder with --launcher slurm, got nothing \(--out\)\n$/);
+  for (const launcher of ["slurm", "kubernetes"]) {
+    const { code, stderr } = await axograd(["controls", ...TINY, "--launcher", launcher], { cwd: dir });
+    assert.is(code, 2);
+    assert.is(stderr, `axograd: controls: expected a folder with --launcher ${launcher}, got nothing (--out)\n`);
+  }
 });
 
 test("every network is trained for every seed; a run that failed loses no other, is tried again, and leaves the verdict undecided", async () => {

@@ -11,7 +11,7 @@ import { planRuns } from "../../src/cli/sweep/plan.ts";
 import { runSweep } from "../../src/cli/sweep/sweep.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
-import { hasMpirun, IMPLEMENTATIONS, mpirun, mpirunMissing } from "../support/mpirun.ts";
+import { hasMpirun, IMPLEMENTATIONS, mpirun, mpirunMissing, startMpirun } from "../support/mpirun.ts";
 import { onRanks } from "../support/ranks.ts";
 import { testOrSkip } from "../support/skip.ts";
 import { captured, type Texts } from "./captured.ts";
@@ -153,6 +153,18 @@ test("what rank 0 refuses ends all; one run that fails loses no other", async ()
   assert.is(outcomes[1], 0, stderr);
 });
 
+/** The process that holds a folder, once it does, and the one that has started it. */
+async function holderOf(folder: string): Promise<{ readonly pid: number; readonly parent: number }> {
+  const text = await readFile(join(dir, folder, "run.lock"), "utf8").catch(() => null);
+  if (text === null) {
+    await pause(50);
+    return holderOf(folder);
+  }
+  const { pid } = JSON.parse(text);
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return { pid, parent: Number(/^PPid:\s*(\d+)/m.exec(status)?.[1]) };
+}
+
 /** Each command with another library, if there are two. */
 const [first = "openmpi", second = first] = IMPLEMENTATIONS.filter(hasMpirun);
 
@@ -167,6 +179,28 @@ testOrSkip(
     assert.is(code, 0, stderr);
     assert.match(stdout, /2 runs\n/);
     assert.is(await results("mpirun"), await results("alone"));
+  },
+);
+
+testOrSkip(
+  test,
+  hasMpirun(second) && process.platform === "linux",
+  mpirunMissing(second),
+  "a rank that is killed ends the sweep, and the same command continues its runs",
+  async () => {
+    const file = join(dir, "killed.yaml");
+    await writeFile(file, SWEEP.replace("steps: 3", "steps: 40"));
+    const launch = { implementation: second, ranks: 2, cwd: dir, timeoutS: 120 } as const;
+    const command = ["node", MAIN, "sweep", file, "--out", "killed"] as const;
+    const { finished } = startMpirun({ ...launch, command });
+    const runs = await Promise.all([0, 1].map((seed) => holderOf(join("killed", "runs", `seed=${seed}`))));
+    const { pid: leader } = await holderOf("killed");
+    process.kill(runs.find(({ parent }) => parent !== leader)!.parent, "SIGKILL");
+    assert.is.not((await finished).code, 0);
+    const again = await mpirun({ ...launch, command });
+    assert.is(again.code, 0, again.stderr);
+    assert.match(again.stdout, /: 2 runs \((1 interrupted, 1 running|2 interrupted|2 running)\)\n/);
+    assert.match(again.stderr, /\[2\/2\] seed=\d .*finished/);
   },
 );
 

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { RANK_MARK } from "../../src/distributed/launcher.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { axograd, type Finished } from "./process.ts";
 
@@ -70,6 +71,14 @@ test("a batch script of Slurm runs any command, whatever the number of tasks tha
   const batch = { SLURM_JOB_ID: "7", SLURM_NTASKS: "4", SLURM_NPROCS: "4", SLURM_PROCID: "0", SLURM_LOCALID: "0" };
   const { code, stderr } = await launched(batch, "tasks");
   assert.is(code, 0, stderr);
+});
+
+test("a process that a rank has started is none, and speaks for itself", async () => {
+  const heir = { ...LAUNCHERS["mpirun of Open MPI"]!(1, 2), [RANK_MARK]: "1" };
+  const train = await launched(heir, "train", "--steps", "1", "--out", "never");
+  assert.is(train.code, 1);
+  assert.match(train.stderr, /^axograd: launcher: .* says that this is rank 1 of 2, but process 1 is, which has/);
+  assert.is((await launched(heir, "collect", "never")).code, 2);
 });
 
 test("launchers that contradict each other are an error of every command", async () => {

@@ -11,6 +11,7 @@ import { BEAT_MS } from "../../src/cli/heartbeat.ts";
 import { describeSelf, fateOf, fateOfJob, type Holder, jobOf, parseHolder } from "../../src/cli/lockHolder.ts";
 import { RunFolder } from "../../src/cli/runFolder.ts";
 import { RunLock } from "../../src/cli/runLock.ts";
+import { callSlurm } from "../../src/cli/slurmQueue.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { testOrSkip } from "../support/skip.ts";
 
@@ -108,6 +109,11 @@ testOrSkip(
   },
 );
 
+test("a program of Slurm that does not answer is not waited for for ever", async () => {
+  const { failure } = await callSlurm("sleep", ["60"], { limitMs: 50 });
+  assert.is(failure, "no answer within 0.05 s");
+});
+
 test("Slurm says of a job whether its processes have ended", () => {
   const held = { cluster: "c", id: "8", task: "6_1", restarts: 1 };
   const job = { id: "8", name: "sweep", task: { array: "6", index: 1 }, state: "RUNNING", restarts: 1 };
@@ -118,7 +124,7 @@ test("Slurm says of a job whether its processes have ended", () => {
   assert.is(fate(null, { cluster: "d" }), "unknown", "another cluster");
   for (const state of ["RUNNING", "COMPLETING", "SIGNALING"]) assert.is(fate({ state }), "unknown", state);
   for (const state of ["CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY", "PENDING"]) assert.is(fate({ state }), "gone", state);
-  assert.is(fate({ state: "SUSPENDED" }), "suspended", "it lives without a heartbeat");
+  for (const state of ["SUSPENDED", "STOPPED"]) assert.is(fate({ state }), "suspended", "it lives without a heartbeat");
   assert.is(fate({ restarts: 2 }), "gone", "a later start of the job");
   assert.is(fate({ id: "9" }), "unknown", "the task has another id after it was requeued");
   assert.is(fate({ task: { array: "6", index: 2 } }), "gone", "another task");

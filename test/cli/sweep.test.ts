@@ -1,6 +1,6 @@
 // `axograd sweep` and `axograd collect`: which runs a file means, what is refused, and what becomes of runs that fail or are stopped.
 
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -16,6 +16,7 @@ import {
   resultsMarkdown,
   resultsText,
 } from "../../src/cli/sweep/resultTables.ts";
+import { SweepJobs } from "../../src/cli/sweep/slurm.ts";
 import { parseSlurmOption, requestedOf, type SlurmOptions } from "../../src/cli/sweep/slurmOptions.ts";
 import { slurmScript } from "../../src/cli/sweep/slurmScript.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
@@ -379,6 +380,14 @@ test("what a library writes to the stdout of a run goes into its log, and the ru
   assert.match(log, /^driver 1\.0\n3\n$/m);
 });
 
+test("a run that ends with an exit code and no other word has failed", async () => {
+  await file("mute.yaml", `${BASE}  steps: 2\n`);
+  const imports = `data:text/javascript,${encodeURIComponent('if (process.argv[2] === "train") process.exit(7)')}`;
+  const { code, stderr } = await start(["sweep", "mute.yaml"], { cwd: dir, imports }).finished;
+  assert.is(code, 1, stderr);
+  assert.match(stderr, "  run: the process ended with exit code 7\n");
+});
+
 test("a job array has a task per run, and each task starts its run or continues it", async () => {
   await file("array.yaml", `${BASE}  steps: 2\nseeds: 2\n`);
   const options = ["--slurm-option", "time=02:00:00", "--slurm-option", "exclusive", "--parallel", "1"];
@@ -386,7 +395,17 @@ test("a job array has a task per run, and each task starts its run or continues 
   assert.match(await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8"), / train .* --no-memory-check >&3 /);
   const dry = await sweep("array.yaml", "--launcher", "slurm", "--dry-run", ...options);
   assert.is(dry.code, 0, dry.stderr);
+  assert.match(dry.stdout, /slurm\.sh: 2 tasks; submit it with: cd 'sweeps\/array' && sbatch slurm\.sh\n$/);
   const script = await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8");
+  for (const [task, words] of [
+    ["2", /no run has the index of this task/],
+    ["", /submit it with sbatch/],
+  ] as const) {
+    const env = { ...process.env, SLURM_ARRAY_TASK_ID: task };
+    const stray = spawnSync("bash", ["slurm.sh"], { cwd: join(dir, "sweeps/array"), env, encoding: "utf8" });
+    assert.is.not(stray.status, 0);
+    assert.match(stray.stderr, words);
+  }
   assert.match(script, /^#SBATCH --job-name=axograd-array-[0-9a-f]{8}\n#SBATCH --array=0-1%1\n/m);
   assert.match(script, "#SBATCH --time=02:00:00\n#SBATCH --exclusive\n");
 
@@ -435,7 +454,10 @@ test("runs that Slurm has in its queue are not submitted again", async () => {
     assert.match(again.stdout, /3 runs in Slurm's queue already\n$/);
     const local = await sweep("queue.yaml");
     assert.is(local.code, 2);
-    assert.match(local.stderr, /slurm while runs of the folder are in Slurm's queue, got 3 runs there \(scancel 70 /);
+    assert.match(
+      local.stderr,
+      /expected slurm, whose queue has 3 runs of the folder \(to remove: scancel 70\), got local /,
+    );
     // Task 1 is over, without a result.
     await writeFile(join(bin, "job.70"), "80 70 0 RUNNING 0 x\n81 70 1 CANCELLED 0 x\n82 70 2 PENDING 0 x\n");
     assert.match((await submit()).stdout, /2 runs in .*\n.*slurm\.sh: 1 task\nsubmitted job 71: 1 run\n/);
@@ -451,6 +473,10 @@ test("runs that Slurm has in its queue are not submitted again", async () => {
       unsure.stderr,
       /squeue to say what is left of job 70, got no connection; without it, runs could be submitted twice/,
     );
+    const warnings: string[] = [];
+    const jobs = await SweepJobs.open(new SweepFolder(join(dir, "sweeps/queue")), (text) => warnings.push(text));
+    jobs.assertNoneQueued("local");
+    assert.match(warnings.join(), /^Slurm may start runs of this folder, too \(job 70\): no connection$/);
     await writeFile(join(dir, "sweeps/queue/slurm.json"), '{"jobs":[{"job":"70"}]}');
     const damaged = await submit();
     assert.is(damaged.code, 2);

@@ -149,7 +149,7 @@ export class SlurmCluster {
   /** A shell is the first process of the namespace: it takes care of orphans, as a daemon would not. */
   #launch(name: string, command: readonly string[]): void {
     const script = 'hostname "$0"; "$@" & wait $!';
-    const namespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts"];
+    const namespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts", "--ipc"];
     const args = ["--pdeathsig", "KILL", ...namespace, "bash", "-c", script, name, ...command];
     // Daemons must not take the test's settings of an outer cluster for theirs.
     const env = { ...this.env, TZ: process.env.TZ };
@@ -194,7 +194,7 @@ SlurmctldPort=${controller}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=${join(folder, "munge.socket")},cred_expire=6
+AuthInfo=socket=${join(folder, "munge.socket")},cred_expire=5
 CredType=cred/munge
 StateSaveLocation=${join(folder, "state")}
 SlurmdSpoolDir=${join(folder, "spool-%n")}

@@ -27,7 +27,7 @@ const LABEL_NAME = "[A-Za-z0-9]([-\\w.]{0,61}[A-Za-z0-9])?";
 const PREFIXED_NAME = `([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?${LABEL_NAME}`;
 
 /** What `--kubernetes-option` takes; the first five must be given. */
-export const KUBERNETES_KEYS = [
+const KEYS = [
   "image",
   "claim",
   "mount",
@@ -43,7 +43,7 @@ export const KUBERNETES_KEYS = [
   "grace",
 ] as const;
 
-type Key = (typeof KUBERNETES_KEYS)[number];
+type Key = (typeof KEYS)[number];
 
 const OPTIONS: Readonly<Record<Key, OptionKind>> = {
   image: {
@@ -59,7 +59,7 @@ const OPTIONS: Readonly<Record<Key, OptionKind>> = {
   memory: { pattern: /^(?!0*(\.0*)?[MGT])\d+(\.\d+)?[MGT]i?$/, expected: "memory of a pod, like 8Gi or 500Mi" },
   "sub-path": {
     pattern: /^(?!\/)(?!(.*\/)?\.\.(\/|$))[^:\p{Cc}]+$/u,
-    expected: "a folder within the claim, which is mounted in place of all",
+    expected: "a folder within the claim, mounted in place of all of it",
   },
   namespace: { pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, expected: "the namespace of the job" },
   user: {
@@ -68,7 +68,7 @@ const OPTIONS: Readonly<Record<Key, OptionKind>> = {
   },
   "gpu-resource": {
     pattern: new RegExp(`^(?=.*/)${PREFIXED_NAME}$`),
-    expected: "the device of --gpus 1, like nvidia.com/gpu, amd.com/gpu or gpu.intel.com/i915",
+    expected: "the device of --gpus 1, like nvidia.com/gpu or amd.com/gpu",
   },
   "node-selector": {
     pattern: new RegExp(`^${PREFIXED_NAME}=(${LABEL_NAME})?$`),
@@ -88,7 +88,7 @@ const DEFAULTS = {
 } as const;
 
 /** The options, one a line. */
-export const KUBERNETES_HELP: string = KUBERNETES_KEYS.map((key) => {
+export const KUBERNETES_HELP: string = KEYS.map((key) => {
   const value = new Map<string, string>(Object.entries(DEFAULTS)).get(key);
   const more = REQUIRED.some((name) => name === key)
     ? " (required)"
@@ -124,14 +124,9 @@ export interface KubernetesOptions {
 export function kubernetesOption(text: string): readonly [key: Key, value: string] {
   const [, key = text, value = ""] = /^([^=]*)=(.*)$/su.exec(text) ?? [];
   if (!isKey(key)) {
-    const near = nearestName(key, KUBERNETES_KEYS);
+    const near = nearestName(key, KEYS);
     const got = `${quoteText(key)}${near ? `, did you mean "${near}"?` : ""}`;
-    throw new ArgumentError(
-      "command line",
-      "--kubernetes-option",
-      `key=value with one of ${KUBERNETES_KEYS.join(", ")}`,
-      got,
-    );
+    throw new ArgumentError("command line", "--kubernetes-option", `key=value with one of ${KEYS.join(", ")}`, got);
   }
   const { pattern, expected } = OPTIONS[key];
   if (pattern.test(value)) return [key, value];
@@ -300,7 +295,6 @@ wait "$tee"`,
 name=$(sed -n "$((\${JOB_COMPLETION_INDEX:?} + 1))p" << 'END'
 ${states.map(({ run }) => `${run.name}\n`).join("")}END
 )
-[ -n "$name" ] || exit 2
 ${taskScript(folder, states, shell, memoryCheck)}exit "$code"
 `;
 }

@@ -13,6 +13,7 @@ import { duration, StatusLine } from "../../train/progress.ts";
 import type { StepMetrics } from "../../train/trainer.ts";
 import type { Console } from "../console.ts";
 import { describeValues } from "../describe.ts";
+import { exitCodeOf, STOP_SIGNALS } from "../signals.ts";
 import type { Division, RunEnd } from "./division.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 
@@ -154,19 +155,26 @@ async function runChild(
       detached: true,
       windowsHide: true,
     });
-    const words = await lastWords(child, signal, onStep);
+    const { words, code } = await lastWords(child, signal, onStep);
     await log.writeFile(words).catch(failed);
+    const isUnsaid = code !== null && isFailure(code) && (await folder.lastError(name)) === null;
+    if (isUnsaid) await log.writeFile(`axograd: the process ended with exit code ${code}\n`).catch(failed);
   } finally {
     await log.close();
   }
 }
 
-/** Waits for the end of a process. @returns lines for its log, besides its stderr */
+/** Whether a process with this exit code has failed; else it has ended well, or was stopped by a signal. */
+function isFailure(code: number): boolean {
+  return code !== 0 && !STOP_SIGNALS.some((name) => code === exitCodeOf(name));
+}
+
+/** Waits for the end of a process. @returns lines for its log, besides its stderr; its exit code, null if it has none */
 async function lastWords(
   child: ChildProcess,
   signal: AbortSignal,
   onStep: (metrics: StepMetrics) => void,
-): Promise<string> {
+): Promise<{ readonly words: string; readonly code: number | null }> {
   const interrupt = (): void => {
     child.kill("SIGINT");
   };
@@ -189,7 +197,7 @@ async function lastWords(
       child.once("close", (_code, killer) => resolve(killer && `the process was ended by ${killer}`));
     });
     if (reason && !signal.aborted) unknown.push(`axograd: ${reason}`);
-    return unknown.map((line) => `${line}\n`).join("");
+    return { words: unknown.map((line) => `${line}\n`).join(""), code: child.exitCode };
   } finally {
     process.off("exit", kill);
     signal.removeEventListener("abort", interrupt);

@@ -75,34 +75,46 @@ export class SweepJobs {
   }
 
   /**
-   * @param isForSlurm  runs will be submitted; otherwise, if squeue does not answer, none counts as queued
+   * @param warn  gets the reason why squeue does not answer where no run will be submitted: then none counts as queued; null: some will be
    * @throws {EngineError} "slurm": squeue does not answer, and there are jobs to ask for
    * @throws {FileFormatError} a damaged record
    */
-  static async open(folder: SweepFolder, isForSlurm: boolean): Promise<SweepJobs> {
+  static async open(folder: SweepFolder, warn: ((text: string) => void) | null): Promise<SweepJobs> {
     const recorded = await recordedJobs(folder);
     if (recorded.length === 0) return new SweepJobs(folder, [], new Set());
-    if (!isForSlurm && typeof (await listJobs()) === "string") return new SweepJobs(folder, recorded, new Set());
     const isUnsure = ({ name, job, sent }: RecordedJob): boolean => sent && name !== null && job === null;
-    let tasks = await tasksOf(folder, recorded);
-    for (let look = 1; look < LOOKS && recorded.some((job, k) => isUnsure(job) && tasks[k]!.length === 0); look++) {
+    let tasks = await tasksOf(recorded);
+    for (let look = 1; look < LOOKS && typeof tasks !== "string"; look++) {
+      const known = tasks;
+      if (!recorded.some((job, k) => isUnsure(job) && known[k]!.length === 0)) break;
       await pause(LOOK_MS);
-      tasks = await tasksOf(folder, recorded);
+      tasks = await tasksOf(recorded);
     }
+    if (typeof tasks === "string") {
+      if (recorded.some(({ sent }) => sent)) {
+        if (warn === null) throw unknownQueue(folder, recorded, tasks);
+        warn(`Slurm may start runs of this folder, too (job ${namesOf(recorded)}): ${tasks}`);
+      }
+      return new SweepJobs(folder, recorded, new Set());
+    }
+    const found = tasks;
     const queued = recorded.flatMap(({ runs }, k) =>
-      tasks[k]!.filter(isQueued).flatMap(({ task }) => runs[task?.index ?? 0] ?? []),
+      found[k]!.filter(isQueued).flatMap(({ task }) => runs[task?.index ?? 0] ?? []),
     );
     // Those that are over are forgotten, except for a script that its user may submit later.
-    const left = recorded.filter(({ sent }, k) => !sent || tasks[k]!.some(isQueued));
+    const left = recorded
+      .map((job, k) => ({ ...job, job: job.job ?? arrayOf(found[k]![0]) }))
+      .filter(({ sent }, k) => !sent || found[k]!.some(isQueued));
     return new SweepJobs(folder, left, new Set(queued));
   }
 
-  /** @throws {ArgumentError} Slurm will start some of the runs */
-  assertNoneQueued(): void {
+  /** @throws {ArgumentError} Slurm will start some of the runs, and `launcher` is another one */
+  assertNoneQueued(launcher: string): void {
     if (this.queued.size === 0) return;
-    const jobs = this.#recorded.map(({ job, name }) => job ?? name).join(" ");
-    const got = `${plural(this.queued.size, "run")} there (scancel ${jobs} removes them)`;
-    throw new ArgumentError("sweep", "--launcher", "slurm while runs of the folder are in Slurm's queue", got);
+    const jobs = this.#recorded.filter((job) => this.#isQueued(job)).map(({ job }) => job);
+    const count = plural(this.queued.size, "run");
+    const expected = `slurm, whose queue has ${count} of the folder (to remove: scancel ${jobs.join(" ")})`;
+    throw new ArgumentError("sweep", "--launcher", expected, launcher);
   }
 
   /** Writes the script and records it, for a user who submits it. */
@@ -143,7 +155,7 @@ export class SweepJobs {
     let refused: string | null = null;
     for (let { count } = planned; count > 0; count >>= 1) {
       const args = ["--parsable", ...after, ...submissionOf({ ...planned, count }, parallel)];
-      const { failure, isAbsent, stdout } = await callSlurm("sbatch", args, this.folder.path);
+      const { failure, isAbsent, stdout } = await callSlurm("sbatch", args, { cwd: this.folder.path });
       if (failure === null) return { count, job: jobId(stdout), failure: refused, isLost: false };
       refused ??= failure;
       if (isLimit(failure)) continue;
@@ -162,7 +174,7 @@ export class SweepJobs {
       if (look > 0) await pause(LOOK_MS);
       jobs = await listJobs();
       const job = typeof jobs === "string" ? undefined : jobs.find((one) => one.name === name);
-      if (job) return job.task?.array ?? job.id;
+      if (job) return arrayOf(job);
     }
     return typeof jobs === "string" ? undefined : null;
   }
@@ -177,7 +189,7 @@ export class SweepJobs {
     const got = failure.replace(/\s*\n\s*/g, "; ");
     const message =
       taken > 0
-        ? `sweep: expected sbatch to take ${plural(count, "run")}, got ${taken} taken (${submitted.map(({ job, name }) => job ?? name).join(", ")}), then: ${got}; the same command submits the rest`
+        ? `sweep: expected sbatch to take ${plural(count, "run")}, got ${taken} taken (${namesOf(submitted)}), then: ${got}; the same command submits the rest`
         : `sweep: expected sbatch to take ${printable(script)}, got ${got}; on a machine of the cluster, run sbatch ${SCRIPT} in ${printable(this.folder.path)}, or the same command again`;
     return new EngineError("slurm", message, { script, got, submitted });
   }
@@ -224,17 +236,28 @@ export class SweepJobs {
   }
 }
 
-/** The tasks of each recorded job that Slurm knows. @throws {EngineError} "slurm": squeue does not answer */
-async function tasksOf(folder: SweepFolder, recorded: readonly RecordedJob[]): Promise<readonly QueuedJob[][]> {
+/** The id under which a task was submitted; null: none. */
+function arrayOf(job: QueuedJob | undefined): string | null {
+  return job?.task?.array ?? job?.id ?? null;
+}
+
+/** Records of jobs, by id or name. */
+function namesOf(jobs: readonly Pick<RecordedJob, "job" | "name">[]): string {
+  return jobs.map(({ job, name }) => job ?? name).join(", ");
+}
+
+function unknownQueue(folder: SweepFolder, recorded: readonly RecordedJob[], got: string): EngineError {
+  const jobs = namesOf(recorded);
+  const message = `sweep: expected squeue to say what is left of job ${jobs}, got ${got}; without it, runs could be submitted twice. If these jobs are over, delete ${printable(join(folder.path, JOBS))}`;
+  return new EngineError("slurm", message, { jobs, got });
+}
+
+/** The tasks of each recorded job that Slurm knows; or why they are not known. */
+async function tasksOf(recorded: readonly RecordedJob[]): Promise<readonly QueuedJob[][] | string> {
   const jobs = await listJobs(recorded.flatMap(({ user }) => user ?? []));
-  if (typeof jobs === "string") {
-    if (!recorded.some(({ sent }) => sent)) return recorded.map(() => []);
-    const what = recorded.map(({ job, name }) => job ?? name).join(", ");
-    const message = `sweep: expected squeue to say what is left of job ${what}, got ${jobs}; without it, runs could be submitted twice. If these jobs are over, delete ${join(folder.path, JOBS)}`;
-    throw new EngineError("slurm", message, { jobs: what, got: jobs });
-  }
+  if (typeof jobs === "string") return jobs;
   return recorded.map(({ name, job }) =>
-    jobs.filter((one) => (name !== null && one.name === name) || (job !== null && (one.task?.array ?? one.id) === job)),
+    jobs.filter((one) => (name !== null && one.name === name) || (job !== null && arrayOf(one) === job)),
   );
 }
 

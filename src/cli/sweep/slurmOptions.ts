@@ -36,25 +36,16 @@ const OWN: Readonly<Record<string, string>> = {
 };
 
 /** Options of one letter; those of `FLAGS` take no value. */
-const LETTERS: Readonly<Record<string, string>> = {
-  ...{ A: "account", a: "array", B: "extra-node-info", b: "begin", C: "constraint", c: "cpus-per-task", D: "chdir" },
-  ...{ d: "dependency", e: "error", F: "nodefile", G: "gpus", i: "input", J: "job-name", L: "licenses", M: "clusters" },
-  ...{ m: "distribution", N: "nodes", n: "ntasks", o: "output", p: "partition", q: "qos", S: "core-spec", t: "time" },
-  ...{ w: "nodelist", x: "exclude" },
-};
-const FLAGS: Readonly<Record<string, string>> = {
-  ...{
-    H: "hold",
-    h: "help",
-    k: "no-kill",
-    O: "overcommit",
-    Q: "quiet",
-    s: "oversubscribe",
-    V: "version",
-    v: "verbose",
-  },
-  W: "wait",
-};
+const LETTERS = lettersOf(`A account, a array, B extra-node-info, b begin, C constraint, c cpus-per-task, D chdir,
+  d dependency, e error, F nodefile, G gpus, i input, J job-name, L licenses, M clusters, m distribution, N nodes,
+  n ntasks, o output, p partition, q qos, S core-spec, t time, w nodelist, x exclude`);
+const FLAGS = lettersOf(
+  "H hold, h help, k no-kill, O overcommit, Q quiet, s oversubscribe, V version, v verbose, W wait",
+);
+
+function lettersOf(list: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(list.split(/,\s+/).map((pair) => pair.split(" ") as [string, string]));
+}
 
 /** An option of sbatch by its long name; null: a flag. */
 export interface SlurmOption {

@@ -81,7 +81,7 @@ ${more}#SBATCH --job-name=${name}
 ${lines.map((line) => `${line}\n`).join("")}
 names=(
 ${states.map(({ run }) => `  ${shellWord(run.name)}\n`).join("")})
-name=\${names[\${1:-0} + SLURM_ARRAY_TASK_ID]}
+name=\${names[\${1:-0} + \${SLURM_ARRAY_TASK_ID:?submit it with sbatch}]}
 ${taskScript(folder, states, shell, memoryCheck)}${requeues ? requeue : ""}exit "$code"
 `;
 }

@@ -5,11 +5,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { plural, quoteText, shellWord } from "../../core/text.ts";
-import { VERSION } from "../../core/version.ts";
 import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../../run/configLayers.ts";
 import { readBegun } from "../../run/runStart.ts";
-import { Console, writeJson, writeLine } from "../console.ts";
+import { Console, writeJson } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { inRanks } from "../ranks.ts";
 import { RunLock } from "../runLock.ts";
@@ -19,7 +18,6 @@ import { divided, type Ranks } from "./divided.ts";
 import {
   checkKubernetesOptions,
   KUBERNETES_HELP,
-  KUBERNETES_KEYS,
   type KubernetesOptions,
   kubernetesOption,
   writeKubernetesJob,
@@ -28,7 +26,7 @@ import { type Here, isDone, type RunOptions } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { mpiType, SweepJobs } from "./slurm.ts";
 import { parseSlurmOption, requestedOf, type SlurmOptions } from "./slurmOptions.ts";
-import { scriptFile } from "./slurmScript.ts";
+import { SCRIPT, scriptFile } from "./slurmScript.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
@@ -57,50 +55,51 @@ export interface GivenSweepOptions {
 
 const HELP = `
 FILE is YAML or JSON (npx axograd init --sweep writes one to start from):
-  base:                       settings of all runs, as npx axograd init writes them, or the name of such a file
+  base:                 settings of all runs, as npx axograd init writes them, or a file's name
     preset: demo
-  seeds: 3                    how many, or a list; every combination is run with each
-  grid:                       lists of values; every combination is run
+  seeds: 3              how many, or a list; every combination is run with each
+  grid:                 lists of values; every combination is run
     lr: [1e-3, 3e-4]
-  zip:                        lists of equal length that go together
+  zip:                  lists of equal length that go together
     gain: [1, 2]
     endTime: [5, 3]
+A setting that changes nothing in its runs is refused.
 
-Every run is an ordinary training run in DIR/runs/<settings>, with its log in DIR/logs. Repeating the command skips
-finished runs and continues interrupted and failed ones. A failed run does not stop the others.
+Every run is an ordinary training run in DIR/runs/<settings>, with its log in DIR/logs. The same
+command again skips finished runs, and continues interrupted and failed ones. A failed run does
+not stop the others. If another process works on a run, the sweep waits for it, and continues the
+run if that process stops. A second command on the same folder is refused while the first one
+runs.
 
 Examples:
-  npx axograd sweep lr.yaml --dry-run              what would be run
-  npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
-  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --gpus 1
-                                                   a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
-  npx axograd sweep lr.yaml --launcher kubernetes --dry-run --kubernetes-option image=registry.example/axograd:${VERSION} \\
-      --kubernetes-option claim=work --kubernetes-option mount=/data --kubernetes-option cpu=4 --kubernetes-option memory=8Gi
-                                                   an Indexed Job, one index per run: the manifest DIR/kubernetes.yaml for kubectl apply -f
-  mpirun -n 4 npx axograd sweep lr.yaml            runs divided among four processes, on one machine or several; the same with srun
-  npx axograd collect sweeps/lr                    results so far
+  npx axograd sweep lr.yaml --dry-run         what would be run
+  npx axograd sweep lr.yaml --parallel 4      four runs at a time, which share the CPU's threads
+  mpirun -n 4 npx axograd sweep lr.yaml       runs divided among four processes
+  npx axograd sweep lr.yaml --launcher slurm --gpus 1 --slurm-option time=02:00:00
+  npx axograd collect sweeps/lr               results so far
 
-More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
+Under mpirun or srun
+  Each process takes the next run that none has begun, on its host, with its CPUs and GPU. All
+  hosts must share the folder. If a process dies, all end; the same command continues.
 
-If another process works on a run, the sweep waits for it, and continues the run if that process stops. A second command on the same folder
-is refused while the first one runs.
+--launcher slurm
+  submits job arrays with a task per run, and ends. With --dry-run it writes their script,
+  DIR/slurm.sh. The same command again is always safe: runs in the queue are not submitted twice,
+  and those of dead nodes and cancelled jobs continue from their last checkpoint. Once all are
+  finished it shows the results. Two minutes before its time limit a run writes a checkpoint, and
+  its job begins again (--slurm-option signal=B:USR1@300: five minutes before; no-requeue: it
+  ends). --ranks 4: four processes per run, started by srun, share its batches; --gpus 4: each has
+  a GPU, too. Nodes and cores: --slurm-option nodes=4 --slurm-option cpus-per-task=16.
 
-With --launcher slurm the command ends once the runs are submitted. Repeating it is always safe: runs in Slurm's queue are not submitted again,
-runs of dead nodes and cancelled jobs continue from their last checkpoint, and once all are finished it shows the results. Two minutes before
-its time limit a run writes a checkpoint and its job begins again (--slurm-option no-requeue: it ends; --slurm-option signal=B:USR1@300: five
-minutes before). --ranks 4 starts each run as four processes by srun, which share its batches; --gpus 4 gives each of four a GPU. For nodes and
-cores: --slurm-option nodes=4 --slurm-option cpus-per-task=16. More runs than a job array holds become several arrays.
+--launcher kubernetes --dry-run
+  writes DIR/kubernetes.yaml, an Indexed Job with a pod per run, for kubectl apply -f. Working
+  directory and DIR lie on a shared volume, at the same path here and in pods. An evicted pod
+  writes a checkpoint, and another one goes on; wrong input is not tried again. Keys of
+  --kubernetes-option (for more, edit the manifest):
+${KUBERNETES_HELP.replace(/^/gm, "  ")}
 
-On Kubernetes, the working directory and DIR lie on a volume that machines share, at the same path here and in pods. The command writes the
-manifest and talks to no server. An evicted pod writes a checkpoint, and its run goes on in another pod; wrong input is not tried again. Keys of
---kubernetes-option (for more, edit the manifest, or lay a kustomization over it):
-${KUBERNETES_HELP}
-
-Under mpirun or srun each process takes the next run that none has begun, on its own host, with its own CPUs and GPU; --parallel counts per
-process. The folder must be one that all hosts share. If a process dies, all end, and the same command continues.
-
-Exit codes: 0 all runs finished (or were submitted); 1 some did not; 2 wrong input, or a folder in use by another process; 128 + n
-stopped by signal n.
+Exit codes: 0 all runs finished, or were submitted; 1 some did not; 2 wrong input, or a folder in
+use by another process; 128 + n stopped by signal n.
 `;
 
 /** Adds the command to the program. */
@@ -145,13 +144,13 @@ export function addSweepOptions(command: Command): Command {
   return command
     .option(
       "--launcher <name>",
-      "local: processes on this machine; slurm: a job array; kubernetes: the manifest of an Indexed Job",
+      "local: processes on this machine; slurm: job arrays; kubernetes: the manifest of a job",
       oneOf("--launcher", LAUNCHERS),
       "local",
     )
     .option(
       "--parallel <n>",
-      "runs at a time, of each process (default: local 1, else no limit)",
+      "runs at a time; under mpirun, of each process (default: 1; on a cluster no limit)",
       wholeNumber("--parallel", 1),
     )
     .option(
@@ -161,28 +160,18 @@ export function addSweepOptions(command: Command): Command {
     )
     .option(
       "--kubernetes-option <key=value>",
-      `one of ${KUBERNETES_KEYS.join(", ")}; may be repeated`,
+      "a setting of pods, like cpu=4; may be repeated (npx axograd sweep --help lists them)",
       gather(kubernetesOption),
     )
     .option(
       "--ranks <n>",
-      "with slurm: processes of each run, which share its batches by MPI",
+      "with slurm: processes of each run, which share its batches (MPI)",
       wholeNumber("--ranks", 1),
     )
-    .option(
-      "--gpus <n>",
-      "with slurm or kubernetes: GPUs of each run, one per process (default of --ranks)",
-      wholeNumber("--gpus", 1),
-    )
+    .option("--gpus <n>", "with slurm or kubernetes: GPUs of each run, one per process", wholeNumber("--gpus", 1))
     .option("--mpi <type>", "with --ranks: how srun starts MPI programs (default: pmix, else pmi2)", mpiName)
-    .option(
-      "--dry-run",
-      "only print what would be run; with slurm or kubernetes, write script or manifest without submitting it",
-    )
-    .option(
-      "--take-over",
-      "do not wait for a sign of life from processes on other machines that worked here: they must have ended",
-    )
+    .option("--dry-run", "run nothing: print what would be run; with slurm or kubernetes, write script or manifest")
+    .option("--take-over", "do not wait for a sign of life from processes on other machines: they must have ended")
     .option("--no-memory-check", "begin runs that are stated to take more memory than there is")
     .option("--json", "print the results as JSON on stdout")
     .option("--quiet", "no progress");
@@ -216,8 +205,8 @@ export async function runSweep(
     throw new ArgumentError("sweep", "--launcher", "local where mpirun or srun starts several processes", got);
   }
   const folder = new SweepFolder(path);
-  const job = kubernetesOptionsOf(given);
-  if (launcher === "kubernetes") checkKubernetesOptions(folder, job, dryRun);
+  const kubernetes = kubernetesOptionsOf(given);
+  if (launcher === "kubernetes") checkKubernetesOptions(folder, kubernetes, dryRun);
   const slurm = slurmOptionsOf(given);
   const console = new Console({ json, quiet });
   await folder.check();
@@ -234,19 +223,19 @@ export async function runSweep(
   try {
     await folder.check(true);
     // Before the states: a run that leaves the queue then has its result.
-    const jobs = await SweepJobs.open(folder, launcher === "slurm");
-    if (launcher !== "slurm") jobs.assertNoneQueued();
+    const jobs = await SweepJobs.open(folder, launcher === "slurm" ? null : (text) => console.warn(text));
+    if (launcher !== "slurm") jobs.assertNoneQueued(launcher);
     const states = await checkedStates(folder, await folder.settledStates(runs, lockOptions));
     const due = states.filter((state) => !isDone(state));
     console.info(overview(folder, states));
     await begin(states);
     await folder.create(runs);
     if (launcher === "slurm") {
-      await launchOnCluster(jobs, runs, due, { slurm, dryRun, json });
+      await launchOnSlurm(jobs, states, { slurm, dryRun, json, console });
       return 0;
     }
     if (launcher === "kubernetes") {
-      const manifest = await writeJob(folder, due, job, console);
+      const manifest = await writeManifest(folder, freeAmong(due, console), kubernetes, console);
       if (json) writeJson({ folder: folder.path, manifest, runs: states.map(planned) });
       return 0;
     }
@@ -325,43 +314,66 @@ function needs(launcher: Launcher, option: string, got: Launcher, hint = ""): Ar
   return new ArgumentError("sweep", option, `--launcher ${launcher} with it`, `--launcher ${got}${hint}`);
 }
 
+interface OnSlurm {
+  readonly slurm: SlurmOptions;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+  readonly console: Console;
+}
+
 /** Submits what is neither in Slurm's queue nor running; collects the results once nothing is left to do. */
-async function launchOnCluster(
+async function launchOnSlurm(
   jobs: SweepJobs,
-  runs: readonly PlannedRun[],
-  due: readonly RunState[],
-  { slurm, dryRun, json }: { readonly slurm: SlurmOptions; readonly dryRun: boolean; readonly json: boolean },
+  states: readonly RunState[],
+  { slurm, dryRun, json, console }: OnSlurm,
 ): Promise<void> {
-  const say = (text: string): void => {
-    if (!json) writeLine(text);
-  };
   const { folder, queued } = jobs;
-  const free = due.filter(({ run, status }) => status !== "running" && !queued.has(run.name));
-  if (queued.size > 0) say(`${plural(queued.size, "run")} in Slurm's queue already`);
+  const due = states.filter((state) => !isDone(state));
+  if (queued.size > 0) console.result(`${plural(queued.size, "run")} in Slurm's queue already`);
+  const free = freeAmong(
+    due.filter(({ run }) => !queued.has(run.name)),
+    console,
+  );
   const options =
     free.length > 0 && requestedOf(slurm).ranks > 1 ? { ...slurm, mpi: slurm.mpi ?? (await mpiType()) } : slurm;
   const script = free.length > 0 ? scriptFile(folder) : null;
-  if (script !== null) say(`${script}: ${plural(free.length, "task")}`);
+  if (script !== null) {
+    const submit = dryRun ? `; submit it with: cd ${shellWord(folder.path)} && sbatch ${SCRIPT}` : "";
+    console.result(`${script}: ${plural(free.length, "task")}${submit}`);
+  }
   if (script !== null && dryRun) await jobs.prepare(free, options);
   const submitted = script === null || dryRun ? [] : await jobs.submit(free, options);
-  for (const { job, name, runs } of submitted) say(`submitted job ${job ?? name}: ${plural(runs.length, "run")}`);
+  for (const { job, name, runs } of submitted)
+    console.result(`submitted job ${job ?? name}: ${plural(runs.length, "run")}`);
   const queue = { script, submitted, queued: [...queued] };
-  if (json) {
-    if (dryRun) writeJson({ folder: folder.path, runs: due.map(planned), slurm: queue });
-    else writeJson({ ...(await collect(folder, runs)), slurm: queue });
-  } else if (due.length === 0 && !dryRun) printResults(await collect(folder, runs), { json });
+  if (dryRun) {
+    if (json) writeJson({ folder: folder.path, runs: states.map(planned), slurm: queue });
+    return;
+  }
+  if (!json && due.length > 0) return;
+  const collected = await collect(
+    folder,
+    states.map(({ run }) => run),
+  );
+  if (json) writeJson({ ...collected, slurm: queue });
+  else printResults(collected, { json });
 }
 
-/** @returns the manifest; null: nothing is left to submit */
-async function writeJob(
-  folder: SweepFolder,
-  due: readonly RunState[],
-  options: KubernetesOptions,
-  console: Console,
-): Promise<string | null> {
+/** The runs that a cluster may be given: no process works on them. */
+function freeAmong(due: readonly RunState[], console: Console): readonly RunState[] {
   const free = due.filter(({ status }) => status !== "running");
   const nRunning = due.length - free.length;
   if (nRunning > 0) console.result(`${plural(nRunning, "run")} left out, as processes work on them`);
+  return free;
+}
+
+/** @returns the manifest; null: nothing is left to submit */
+async function writeManifest(
+  folder: SweepFolder,
+  free: readonly RunState[],
+  options: KubernetesOptions,
+  console: Console,
+): Promise<string | null> {
   const job = await writeKubernetesJob(folder, free, options);
   if (job === null) console.result("no manifest: nothing is left to submit");
   else {

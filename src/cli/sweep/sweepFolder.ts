@@ -74,6 +74,11 @@ export class SweepFolder {
     return join(this.path, "logs", `${name}.log`);
   }
 
+  /** What a run's log says of its failure; null: nothing. */
+  async lastError(name: string): Promise<string | null> {
+    return errorIn(await readLog(this.log(name)));
+  }
+
   /**
    * @param isLocked  this process holds the folder's lock; otherwise, a lock may be that of a sweep which begins there
    * @throws {ArgumentError} it has files and is no sweep's folder
@@ -182,7 +187,7 @@ export class SweepFolder {
       const pageDue = isPaged && !(await exists(join(this.run(run.name), RUN_FILES.report)));
       return { ...common, status: "finished", pageDue };
     }
-    const error = lastError(await readLog(this.log(run.name)));
+    const error = await this.lastError(run.name);
     if (error !== null) return { ...common, status: "failed", error };
     return { ...common, status: start ? "interrupted" : "waiting" };
   }
@@ -195,7 +200,7 @@ function optionsAmong(entry: JsonParts, settings: Readonly<Record<string, unknow
 }
 
 /** The line that a failed command ends with, without the command's name. */
-function lastError(log: string | null): string | null {
+function errorIn(log: string | null): string | null {
   const lines = (log ?? "").split("\n").filter((line) => /^axograd: (?!warning: )/.test(line));
   const last = lines.at(-1)?.replace("axograd: ", "");
   return last === undefined ? null : printable(shortened(last, ERROR_LENGTH));

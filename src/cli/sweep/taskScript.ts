@@ -22,8 +22,8 @@ export interface TaskShell {
 }
 
 /**
- * Lines for any POSIX shell. Before them, `$name` is the name of a run. They begin it, or continue it if it has a record, wait for its end, and
- * leave its exit code in `$code`. If it was killed without a word, its log says so: its state is then "failed", with this reason.
+ * Lines for any POSIX shell. Before them, `$name` is the name of a run; empty: the task is none of the sweep's. They begin the run, or continue it
+ * if it has a record, wait for its end, and leave its exit code in `$code`. If it was killed without a word, its log says so: its state is then "failed", with this reason.
  */
 export function taskScript(
   folder: SweepFolder,
@@ -35,7 +35,8 @@ export function taskScript(
   const isGiven = states.some(({ run }) => "threads" in run.settings);
   const shared = isGiven || threads === "" ? "" : ` ${threads}`;
   const unchecked = memoryCheck ? "" : " --no-memory-check";
-  return `sweep=${shellWord(resolve(folder.path))}
+  return `[ -n "$name" ] || { echo "no run has the index of this task" >&2; exit 2; }
+sweep=${shellWord(resolve(folder.path))}
 run="$sweep/runs/$name" log="$sweep/logs/$name.log"
 # Paths in the configuration are relative to this folder.
 cd ${shellWord(process.cwd())} || exit 2
