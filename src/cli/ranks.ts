@@ -5,7 +5,7 @@ import { mostThreads } from "../backend/wasm/threads.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { agreed, errorOfRank, isShared } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
-import { lastWords } from "../distributed/exit.ts";
+import { errorSaid } from "../distributed/exit.ts";
 import { openCommunicator } from "../distributed/open.ts";
 import { grantedCpus } from "../distributed/threads.ts";
 import type { HostPlan, MemoryPlan } from "../run/memoryPlan.ts";
@@ -127,8 +127,9 @@ export async function inRanks(
       return code;
     }
     if (rank > 0) await pause(1000 * PATIENCE);
-    lastWords(error instanceof Error ? error.message : `${error}`);
+    const code = reported(errorOfRank(communicator, error), { json });
+    errorSaid();
     // Before the communicator is closed: this ends all.
-    process.exit(reported(errorOfRank(communicator, error), { json }));
+    process.exit(code);
   }
 }

@@ -458,7 +458,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
       const worst = await findWorst("gradient", this.model.parameters, this.optimizer.trained);
       // The squares of large gradients overflow earlier than the gradients do.
-      if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw asShared(nonFiniteError(step, result.loss, worst));
+      if (!Number.isFinite(result.loss) || worst.nonFinite > 0)
+        throw asShared(nonFiniteError(step, result.loss, worst));
     }
     this.optimizer.step(factor);
     this.#plan = worstPlan(result.stats);

@@ -2,13 +2,14 @@
 // message, which says what is called: ranks that call different things get an error instead of waiting for each other for ever.
 
 import { createHash } from "node:crypto";
+import { hostname } from "node:os";
 import { deserialize, serialize } from "node:v8";
 import type { FloatArray } from "../../core/dtype.ts";
 import { EngineError, ShapeError } from "../../core/errors.ts";
 import { asShared, checkSame } from "../agree.ts";
 import type { Communicator } from "../communicator.ts";
 import { atExit } from "../exit.ts";
-import { Watch } from "../watch.ts";
+import { nameOf, Watch } from "../watch.ts";
 import type { Handle } from "./abis.ts";
 import type { MpiLibrary } from "./library.ts";
 
@@ -38,8 +39,9 @@ export class MpiCommunicator implements Communicator {
     this.rank = rank;
     this.size = size;
     this.description = description;
-    this.#forgetExit = atExit((reason, code) => {
-      this.#watch?.say(reason);
+    const name = (): string => nameOf(rank, { host: this.#hosts[rank] ?? hostname(), pid: process.pid });
+    this.#forgetExit = atExit(name, (code) => {
+      this.#watch?.say();
       mpi.call.abort(mpi.abi.world, code);
     });
   }
