@@ -100,9 +100,9 @@ export class MpiCommunicator implements Communicator {
     throw asShared(new EngineError("ranks-differ", message, { calls }));
   }
 
-  #checkSame(name: Call, { constructor }: FloatArray, facts: Readonly<Record<string, string>>): Promise<void> {
+  #checkSame(name: Call, numbers: FloatArray, facts: Readonly<Record<string, string>>): Promise<void> {
     const ranks = { hosts: this.#hosts, exchange: <T>(value: T) => this.#meet(name, value) };
-    return checkSame(ranks, name, { "type of numbers": constructor.name, ...facts });
+    return checkSame(ranks, name, { "type of numbers": numbers.constructor.name, ...facts });
   }
 
   async allToAll<A extends FloatArray>(send: readonly A[], receive: readonly A[]): Promise<void> {
