@@ -2,10 +2,10 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { mostThreads } from "../backend/wasm/threads.ts";
-import { ArgumentError, EngineError } from "../core/errors.ts";
-import { agreed } from "../distributed/agree.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { agreed, errorOfRank, isShared } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
-import { lastWords } from "../distributed/exit.ts";
+import { errorSaid } from "../distributed/exit.ts";
 import { openCommunicator } from "../distributed/open.ts";
 import { grantedCpus } from "../distributed/threads.ts";
 import type { HostPlan, MemoryPlan } from "../run/memoryPlan.ts";
@@ -102,8 +102,8 @@ export async function grantedThreads(communicator: Communicator): Promise<number
 const PATIENCE = 1;
 
 /**
- * Does the work of a command as one of the processes that a launcher has started, or alone. An error that all have is printed by rank 0, once
- * all have stopped. A fault of one process is printed by it, with its name, and ends all.
+ * Does the work of a command as one of the processes that a launcher has started, or alone. An error on which all agreed is printed by rank 0, and
+ * all stop. Any other may be that of one process, which the others will wait for: it prints the error with its name, and ends all.
  *
  * @param open  gives the communicator; tests have their own
  * @returns the exit code, the same on all
@@ -121,20 +121,15 @@ export async function inRanks(
     await communicator.close();
     return code;
   } catch (error) {
-    if (error instanceof EngineError) {
+    if (isShared(error)) {
       const code = reported(error, { json, silent: rank > 0 });
       await communicator.close();
       return code;
     }
     if (rank > 0) await pause(1000 * PATIENCE);
-    lastWords(error instanceof Error ? error.message : `${error}`);
+    const code = reported(errorOfRank(communicator, error), { json });
+    errorSaid();
     // Before the communicator is closed: this ends all.
-    process.exit(reported(ofRank(error, rankName(communicator, rank)), { json }));
+    process.exit(code);
   }
-}
-
-/** An unexpected error, with its stack. */
-function ofRank(error: unknown, name: string): Error {
-  const stack = error instanceof Error ? (error.stack ?? error.message) : `${error}`;
-  return Object.assign(new Error(stack, { cause: error }), { stack: `${name}: ${stack}` });
 }

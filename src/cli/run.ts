@@ -6,7 +6,7 @@ import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
-import { agreed, attempt } from "../distributed/agree.ts";
+import { agreed, attempt, isShared } from "../distributed/agree.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
@@ -382,6 +382,8 @@ class RunRecorder {
     try {
       return await work(this.#interruption.signal);
     } catch (error) {
+      const { communicator = SOLO } = this.#parts;
+      if (communicator.size > 1 && !isShared(error)) throw error;
       // Where the work was stopped, all have come here.
       if (await this.#interruption.isAgreed()) return null;
       throw error;

@@ -68,9 +68,6 @@ export async function trainAs(communicator: Communicator, given: GivenOptions, t
     memoryCheck = true,
     resume,
   } = given;
-  if (overwrite && out === null && resume === undefined) {
-    throw new ArgumentError("train", "--overwrite", "--out with it, as the default folder is always new", "none");
-  }
   const talks = communicator.rank === 0;
   const verbosity = { json, quiet, silent: !talks };
   const presentation = {
@@ -82,6 +79,10 @@ export async function trainAs(communicator: Communicator, given: GivenOptions, t
     ...verbosity,
   };
   await checkAlike(communicator, "train", { "version of axograd": VERSION });
+  await agreed(communicator, async () => {
+    if (overwrite && out === null && resume === undefined)
+      throw new ArgumentError("train", "--overwrite", "--out with it, as the default folder is always new", "none");
+  });
   const threads = await grantedThreads(communicator);
   if (resume !== undefined) return resumeTraining(resume, given, { ...presentation, communicator, threads });
   const config = await agreed(communicator, () => configOf(given, { threads }));

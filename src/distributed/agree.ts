@@ -39,15 +39,30 @@ const CLASSES: readonly (abstract new (...args: never[]) => EngineError)[] = [
   SparseFormatError,
 ];
 
+/** Errors that every rank throws. */
+const shared = new WeakSet<Error>();
+
+/** Marks an error that follows from what all ranks know, so that each of them throws it without asking the others. */
+export function asShared<E>(error: E): E {
+  if (error instanceof Error) shared.add(error);
+  return error;
+}
+
+/** Whether every rank throws this error: they have agreed on it or on its cause, or it was marked. If not, it may be this rank's alone. */
+export function isShared(error: unknown): boolean {
+  return error instanceof Error && (shared.has(error) || isShared(error.cause));
+}
+
 /**
  * Does what every rank does, and agrees on its success: a collective call. If the action fails on any rank, all ranks throw the error of the
- * lowest that failed. Unless all failed alike, its message begins with that rank and its host.
+ * lowest that failed. Unless all failed alike, its message begins with that rank and its host. The action may make collective calls of its own: an
+ * error on which they agreed is known to all.
  *
  * @returns this rank's own value
  */
 export async function agreed<T>(communicator: Communicator, action: () => T | Promise<T>): Promise<T> {
   if (communicator.size === 1) return action();
-  const outcome = await attempt(action);
+  const outcome = await attemptOwn(action);
   throwAgreed(communicator, await communicator.exchange(outcome.failure), outcome);
   return resultOf(outcome);
 }
@@ -55,7 +70,7 @@ export async function agreed<T>(communicator: Communicator, action: () => T | Pr
 /** As `agreed`. @returns what the action gave on each rank, in the order of ranks */
 export async function agreedValues<T>(communicator: Communicator, action: () => T | Promise<T>): Promise<readonly T[]> {
   if (communicator.size === 1) return [await action()];
-  const outcome = await attempt(action);
+  const outcome = await attemptOwn(action);
   const all = await communicator.exchange(
     outcome.failure ? { failure: outcome.failure } : { value: outcome.value, failure: null },
   );
@@ -73,7 +88,7 @@ export async function agreedValues<T>(communicator: Communicator, action: () => 
  * @throws {EngineError} "ranks-differ", on all ranks; names the first fact that differs, and the ranks
  */
 export async function checkSame(
-  communicator: Communicator,
+  communicator: Pick<Communicator, "hosts" | "exchange">,
   where: string,
   facts: Readonly<Record<string, string | number>>,
 ): Promise<void> {
@@ -82,10 +97,12 @@ export async function checkSame(
     const others = all.flatMap((theirs, rank) => (Object.is(theirs[name], all[0]![name]) ? [] : [rank]));
     if (others.length === 0) continue;
     const ranks = others.map((rank) => `${rank} (${communicator.hosts[rank]})`).join(", ");
-    throw new EngineError(
-      "ranks-differ",
-      `${where}: expected the same ${name} on all ranks, got other than rank 0 has on ${ranks}`,
-      { where, what: name, ranks: others },
+    throw asShared(
+      new EngineError(
+        "ranks-differ",
+        `${where}: expected the same ${name} on all ranks, got other than rank 0 has on ${ranks}`,
+        { where, what: name, ranks: others },
+      ),
     );
   }
 }
@@ -97,6 +114,13 @@ export async function attempt<T>(action: () => T | Promise<T>): Promise<Outcome<
   } catch (error) {
     return { failure: failureOf(error), error };
   }
+}
+
+/** As `attempt`; throws what every rank throws. */
+async function attemptOwn<T>(action: () => T | Promise<T>): Promise<Outcome<T>> {
+  const outcome = await attempt(action);
+  if (outcome.failure && isShared(outcome.error)) throw outcome.error;
+  return outcome;
 }
 
 /** The value of an outcome; throws its error. */
@@ -119,10 +143,18 @@ export function throwAgreed(
   const first = failures.findIndex((failure) => failure !== null);
   if (first < 0) return;
   const failure = failures[first]!;
-  const isShared = failures.every((other) => other !== null && isAlike(other, failure));
-  if (isShared && own.failure) throw own.error;
-  const cause = rank === first && own.failure ? own.error : undefined;
-  throw revived({ ...failure, message: `rank ${first} (${hosts[first]}): ${failure.message}` }, cause);
+  const isOfAll = failures.every((other) => other !== null && isAlike(other, failure));
+  if (isOfAll && own.failure) throw asShared(own.error);
+  throw asShared(ofRank(hosts, first, failure, rank === first && own.failure ? own.error : undefined));
+}
+
+/** The error of one rank, with its name. */
+export function errorOfRank({ rank, hosts }: Pick<Communicator, "rank" | "hosts">, error: unknown): Error {
+  return ofRank(hosts, rank, failureOf(error), error);
+}
+
+function ofRank(hosts: readonly string[], rank: number, failure: Failure, cause: unknown): Error {
+  return revived({ ...failure, message: `rank ${rank} (${hosts[rank]}): ${failure.message}` }, cause);
 }
 
 function isAlike(a: Failure, b: Failure): boolean {

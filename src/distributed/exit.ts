@@ -2,16 +2,25 @@
 
 import { writeSync } from "node:fs";
 import { inspect } from "node:util";
+import { printable, shortened } from "../core/text.ts";
 
-let said: string | null = null;
+const REASON_LENGTH = 1000;
 
-/** What the other ranks hear from this one, should it exit before it has closed its communicator. Without one, nothing happens. */
-export function lastWords(reason: string): void {
-  said = reason;
+let isSaid = false;
+
+/** The error that this process exits with was printed, with its rank: nothing more needs to be said. */
+export function errorSaid(): void {
+  isSaid = true;
 }
 
-/** Calls `end` if the process exits by an error, process.exit or the end of its program. @returns a function that undoes it */
-export function atExit(end: (reason: string, code: number) => void): () => void {
+/**
+ * Calls `end` if the process exits by an error, process.exit or the end of its program, after it has said so: once the others know, a launcher
+ * may end all before one of them has said it.
+ *
+ * @param name  of this process, for the message
+ * @returns a function that undoes it
+ */
+export function atExit(name: () => string, end: (code: number) => void): () => void {
   let uncaught: { readonly error: unknown } | null = null;
   const keep = (error: unknown): void => {
     uncaught = { error };
@@ -19,8 +28,9 @@ export function atExit(end: (reason: string, code: number) => void): () => void 
   const exit = (code: number): void => {
     // Node prints an uncaught error after this, which it will not come to.
     if (uncaught) print(`${inspect(uncaught.error)}\n`);
-    const reason = said ?? (uncaught ? `${uncaught.error}` : `exit code ${code}, before its communicator was closed`);
-    end(reason, code === 0 ? 1 : code);
+    const reason = uncaught ? `${uncaught.error}` : `exit code ${code}, before its communicator was closed`;
+    if (!isSaid) print(`axograd: ${name()} ended: ${printable(shortened(reason, REASON_LENGTH))}\n`);
+    end(code === 0 ? 1 : code);
   };
   process.on("uncaughtExceptionMonitor", keep).on("exit", exit);
   return () => {

@@ -7,15 +7,15 @@ import { EngineError } from "../core/errors.ts";
 /** The end of a rank. */
 export interface News {
   readonly rank: number;
-  /** What it said, or how the connection ended. */
-  readonly reason: string;
-  /** Whether this rank prints it: one does. */
+  /** How the connection ended, in words; null: it has said itself why it ends. */
+  readonly reason: string | null;
+  /** Whether this rank prints the reason: one does. */
   readonly isPrinter: boolean;
 }
 
 export interface Star {
   /** Says to all ranks that this one ends now; resolves once they know, or did not answer for a second. */
-  end(reason: string): Promise<void>;
+  end(): Promise<void>;
   /** Leaves in order, as all ranks do. */
   leave(): Promise<void>;
 }
@@ -24,11 +24,16 @@ type Message =
   | { readonly kind: "hello"; readonly token: string; readonly rank: number }
   | { readonly kind: "welcome" | "join" | "bye" }
   | { readonly kind: "calls"; readonly calls: number }
-  | { readonly kind: "ended"; readonly rank: number; readonly reason: string };
+  | { readonly kind: "ended"; readonly rank: number };
 
 /** Milliseconds after which a connection is probed, once a second; after ten probes without an answer it is lost (as libuv sets it). */
 const KEEPALIVE_MS = 1000;
-const ANSWER_MS = 2000;
+/** Milliseconds for an address: a firewall may drop what is sent there. */
+const CONNECT_MS = 3000;
+/** Milliseconds for the next word of one who is connected; its machine may be busy. */
+const ANSWER_MS = 10_000;
+/** Connections that wait to be accepted: all ranks come at once. */
+const BACKLOG = 4096;
 /** Milliseconds to wait for others at the end. */
 const END_MS = 1000;
 const LONGEST_LINE = 1 << 16;
@@ -128,7 +133,9 @@ export class Hub implements Star {
   static async open(address: string | null, token: string, onNews: (news: News) => void): Promise<Hub> {
     const server = createServer();
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen({ port: 0, ...(address === null ? {} : { host: address }) }, resolve);
+      server
+        .once("error", reject)
+        .listen({ port: 0, backlog: BACKLOG, ...(address === null ? {} : { host: address }) }, resolve);
     });
     return new Hub(server, token, onNews);
   }
@@ -159,27 +166,27 @@ export class Hub implements Star {
     line.listen((message) => {
       if (message.kind === "bye") this.#left.add(rank);
       if (message.kind === "calls") this.calls.set(rank, message.calls);
-      if (message.kind === "ended") this.#heard(rank, message.reason);
+      if (message.kind === "ended") this.#heard(rank, null);
     });
     const reason = await line.closed;
     if (!this.#left.has(rank)) this.#heard(rank, reason);
   }
 
   /** A rank has ended: all others hear of it, and it hears that they know. */
-  #heard(rank: number, reason: string): void {
+  #heard(rank: number, reason: string | null): void {
     if (!this.#isOver) {
       this.#isOver = true;
-      this.#onNews({ rank, reason, isPrinter: true });
-      for (const [other, line] of this.#leaves) if (other !== rank) line.send({ kind: "ended", rank, reason });
+      this.#onNews({ rank, reason, isPrinter: reason !== null });
+      for (const [other, line] of this.#leaves) if (other !== rank) line.send({ kind: "ended", rank });
     }
     this.#leaves.get(rank)?.finish();
   }
 
-  async end(reason: string): Promise<void> {
+  async end(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
     const lines = [...this.#leaves.values()];
-    for (const line of lines) line.send({ kind: "ended", rank: 0, reason });
+    for (const line of lines) line.send({ kind: "ended", rank: 0 });
     await within(END_MS, Promise.all(lines.map((line) => line.closed)));
   }
 
@@ -233,7 +240,7 @@ export class Leaf implements Star {
     };
     line.listen((message) => {
       if (message.kind === "bye") this.#isOver = true;
-      if (message.kind === "ended") hear({ ...message, isPrinter: message.rank === 0 && reports(false) });
+      if (message.kind === "ended") hear({ rank: message.rank, reason: null, isPrinter: false });
     });
     void line.closed.then((reason) => hear({ rank: 0, reason, isPrinter: reports(reason === LOST) }));
     line.send({ kind: "join" });
@@ -244,10 +251,10 @@ export class Leaf implements Star {
     this.#line.send({ kind: "calls", calls });
   }
 
-  async end(reason: string): Promise<void> {
+  async end(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#line.send({ kind: "ended", rank: this.#rank, reason });
+    this.#line.send({ kind: "ended", rank: this.#rank });
     await within(END_MS, this.#line.closed);
   }
 
@@ -264,7 +271,7 @@ async function lineTo(host: string, port: number): Promise<Line | null> {
   const connected = new Promise<boolean>((resolve) => {
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
   });
-  if (await within(ANSWER_MS, connected)) return new Line(socket);
+  if (await within(CONNECT_MS, connected)) return new Line(socket);
   socket.destroy();
   return null;
 }

@@ -23,6 +23,10 @@ export interface RankProcess {
   readonly pid: number;
 }
 
+export function nameOf(rank: number, { host, pid }: RankProcess): string {
+  return `rank ${rank} (host ${host}, process ${pid})`;
+}
+
 /** Where rank 0 listens. */
 interface Place {
   readonly addresses: readonly string[];
@@ -40,7 +44,7 @@ export interface ThreadStart {
 }
 
 /** From the main thread. */
-export type Request = { readonly kind: "end"; readonly reason: string } | { readonly kind: "leave" };
+export type Request = { readonly kind: "end" | "leave" };
 
 /** To the main thread. */
 export type Answer =
@@ -103,8 +107,8 @@ export class Watch {
   }
 
   /** Says that this process ends, from a handler of its exit: blocks until the others know, or for two seconds. */
-  say(reason: string): void {
-    this.#post({ kind: "end", reason });
+  say(): void {
+    this.#post({ kind: "end" });
     Atomics.wait(this.#cells, CELLS.said, 0, SAY_MS);
   }
 

@@ -3,14 +3,12 @@
 
 import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { printable, shortened } from "../core/text.ts";
 import { Stall } from "./stall.ts";
 import { Hub, Leaf, type News } from "./star.ts";
-import { type Answer, CELLS, type Request, type ThreadStart } from "./watch.ts";
+import { type Answer, CELLS, nameOf, type Request, type ThreadStart } from "./watch.ts";
 
 /** Milliseconds for the launcher, which ends all ranks with the exit code of the one that failed. */
 const GRACE_MS = 1000;
-const REASON_LENGTH = 1000;
 /** Milliseconds between reports of calls. */
 const REPORT_MS = 5000;
 /** Names in a message. */
@@ -25,13 +23,8 @@ function set(cell: number): void {
 
 function hear({ rank: ended, reason, isPrinter }: News): void {
   set(CELLS.doomed);
-  if (isPrinter) print(`${nameOf(ended)} ended: ${printable(shortened(reason, REASON_LENGTH))}`);
+  if (isPrinter) print(`${nameOf(ended, processes[ended]!)} ended: ${reason}`);
   killSoon(GRACE_MS);
-}
-
-function nameOf(one: number): string {
-  const { host, pid } = processes[one]!;
-  return `rank ${one} (host ${host}, process ${pid})`;
 }
 
 function print(text: string): void {
@@ -69,7 +62,10 @@ function reportCalls(star: Hub | Leaf): void {
     const counts = processes.map((_, other) => (other === 0 ? calls : (star.calls.get(other) ?? null)));
     const late = stall.see(counts, performance.now());
     if (late.length === 0) return;
-    const names = late.slice(0, MOST_NAMES).map(nameOf).join(", ");
+    const names = late
+      .slice(0, MOST_NAMES)
+      .map((one) => nameOf(one, processes[one]!))
+      .join(", ");
     print(`the other ranks have waited a minute for ${names}${late.length > MOST_NAMES ? " and others" : ""}`);
   }, REPORT_MS).unref();
 }
@@ -85,7 +81,7 @@ try {
     if (request.kind === "end") {
       // Should the main thread not come to its end.
       killSoon(5 * GRACE_MS);
-      await star.end(request.reason);
+      await star.end();
       set(CELLS.said);
     } else {
       await star.leave();

@@ -11,6 +11,7 @@ import {
 } from "../backend/webgpu/backend.ts";
 import { ArgumentError, BackendError } from "../core/errors.ts";
 import { plural } from "../core/text.ts";
+import { asShared } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
 
 /** What a rank computes on. */
@@ -76,7 +77,8 @@ export async function adapterOfRank(
 function refuse(hosts: readonly string[], errorOf: (rank: number) => string | null): void {
   for (const [rank, host] of hosts.entries()) {
     const error = errorOf(rank);
-    if (error !== null) throw new BackendError("rank-adapter", `rank ${rank} on ${host}: ${error}`, { rank, host });
+    if (error === null) continue;
+    throw asShared(new BackendError("rank-adapter", `rank ${rank} on ${host}: ${error}`, { rank, host }));
   }
 }
 

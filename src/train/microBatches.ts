@@ -5,7 +5,7 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { sliceOfSamples } from "../data/loader.ts";
 import type { SampleShape, Samples } from "../data/sampleSet.ts";
-import { agreedValues, checkSame } from "../distributed/agree.ts";
+import { agreed, agreedValues, checkSame } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
 import { GrowingSubtrees, type Range, type Subtree, shareOf, treeSum } from "../distributed/treeSum.ts";
 import type { BatchPart, PartGradients } from "../models/networkModel.ts";
@@ -181,7 +181,7 @@ export class MicroBatches<E extends object> {
       const failed = all.results.flatMap((result) => result?.failed ?? []);
       const stats = all.results.flatMap((result) => result?.stats ?? []);
       // The first of them.
-      if (failed.length === share.of) assertSolved(stats[0]!);
+      if (failed.length === share.of) await agreed(this.#communicator, () => assertSolved(stats[0]!));
       const last = failed.length === 0 ? all : await this.#passWithout(share, failed, evaluation, gradients);
       await this.#sum(this.#count(share.of), last.subtrees);
       const measured = await model.backend.downloadAll(measure());

@@ -56,7 +56,7 @@ export function nonFiniteError(step: number, loss: number, worst: Worst): Traini
 export async function stateError(step: number, error: unknown, parameters: ParameterSet): Promise<unknown> {
   if (!(error instanceof SolverError) || error.code !== "nonFinite") return error;
   const worst = await findWorst("value", parameters);
-  return stepError("non-finite-state", step, `in step ${step}, ${error.message}`, worst, error.facts);
+  return stepError("non-finite-state", step, `in step ${step}, ${error.message}`, worst, error.facts, error);
 }
 
 function stepError(
@@ -65,6 +65,7 @@ function stepError(
   what: string,
   worst: Worst,
   facts: Readonly<Record<string, unknown>>,
+  cause?: unknown,
 ): TrainingError {
   const { parameter, of, nonFinite, size, rowsAre, rows } = worst;
   const share = nonFinite > 0 ? `${nonFinite} of ${size} are not finite` : "all are finite";
@@ -74,6 +75,7 @@ function stepError(
     `training: ${what}; worst ${of}s: ${parameter}, ${share}, at ${rowsAre} ${named}; ` +
       `the parameters are those after step ${step - 1}. ${ADVICE}`,
     { ...facts, step, worst: { ...worst, rows: rows.map((r) => ({ ...r, value: `${r.value}` })) } },
+    cause,
   );
 }
 

@@ -16,7 +16,7 @@ import {
   type Samples,
   subsetOfSamples,
 } from "../data/sampleSet.ts";
-import { agreedValues, checkSame } from "../distributed/agree.ts";
+import { agreedValues, asShared, checkSame } from "../distributed/agree.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { shareOf } from "../distributed/treeSum.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
@@ -458,7 +458,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
       const worst = await findWorst("gradient", this.model.parameters, this.optimizer.trained);
       // The squares of large gradients overflow earlier than the gradients do.
-      if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
+      if (!Number.isFinite(result.loss) || worst.nonFinite > 0)
+        throw asShared(nonFiniteError(step, result.loss, worst));
     }
     this.optimizer.step(factor);
     this.#plan = worstPlan(result.stats);
@@ -566,7 +567,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     } finally {
       await own.return();
     }
-    if (sums.isEmpty) throw new ArgumentError("evaluate", "set.weights", "at least one target that counts", "none");
+    if (sums.isEmpty)
+      throw asShared(new ArgumentError("evaluate", "set.weights", "at least one target that counts", "none"));
     return sums.result((performance.now() - start) / 1000);
   }
 }

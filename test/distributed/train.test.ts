@@ -177,6 +177,59 @@ for (const implementation of IMPLEMENTATIONS) {
   );
 }
 
+/** The end of one rank of two, by code that its program runs first. */
+const DEATHS = [
+  {
+    implementation: "openmpi",
+    name: "rank 0 is killed while it writes a checkpoint",
+    rank: 0,
+    code: `const { rename } = promises;
+let checkpoints = 0;
+promises.rename = async (from, to) => {
+  if (to.endsWith("checkpoint.safetensors") && ++checkpoints === 2) process.kill(process.pid, "SIGKILL");
+  return rename(from, to);
+};
+syncBuiltinESMExports();`,
+    // The launcher may be the first to notice.
+    words: /rank 0 .*(ended: it was killed|exited on signal 9)/,
+  },
+  {
+    implementation: "mpich",
+    name: "rank 1 has an unhandled rejection between steps",
+    rank: 1,
+    code: `setInterval(() => existsSync("mpich-dies/checkpoint.safetensors") && Promise.reject(new Error("boom")), 5).unref();`,
+    words: /^axograd: rank 1 \(host .*, process \d+\) ended: Error: boom$/m,
+  },
+] as const;
+
+for (const { implementation, name, rank, code: dies, words } of DEATHS) {
+  const [has, missing] = [hasMpirun(implementation), mpirunMissing(implementation)];
+  testOrSkip(test, has, missing, `${implementation}: ${name}: all end, and the run goes on`, async () => {
+    const out = `${implementation}-dies`;
+    const hook = path(`${out}.mjs`);
+    await writeFile(
+      hook,
+      `import { existsSync, promises } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+if (Number(process.env.OMPI_COMM_WORLD_RANK ?? process.env.PMI_RANK) === ${rank}) {
+${dies}
+}
+`,
+    );
+    const args = [...COMMON, ...CONTINUOUS, "--steps", "100000", "--threads", "1", "--checkpoint-every", "1"];
+    const command = ["node", "--import", pathToFileURL(hook).href, MAIN, ...args, "--out", out] as const;
+    const { code, stderr } = await mpirun({ implementation, ranks: 2, command, cwd: dir, timeoutS: 240 });
+    assert.ok(code !== 0 && code !== null, `${code}: ${stderr}`);
+    assert.match(stderr, words);
+    const { step } = (await loadCheckpoint(path(out, "checkpoint.safetensors"))).position;
+    const resume = ["train", "--quiet", "--no-report", "--resume", out, "--steps", `${step + 1}`];
+    const resumed = await axograd(resume, { cwd: dir });
+    assert.is(resumed.code, 0, resumed.stderr);
+    await alone(`${out}-reference`, CONTINUOUS, step + 1);
+    assert.is(await numbersOf(out), await numbersOf(`${out}-reference`));
+  });
+}
+
 test("a process that no launcher has started loads nothing of MPI", async () => {
   const modules = path("modules.txt");
   const hooks = path("hooks.mjs");

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { ADAPTER_VARIABLE } from "../../backend/webgpu/dawn.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { agreed } from "../../distributed/agree.ts";
+import { agreed, asShared } from "../../distributed/agree.ts";
 import { type Communicator, SOLO } from "../../distributed/communicator.ts";
 import { withoutLauncher } from "../../distributed/launcher.ts";
 import { grantedCpus } from "../../distributed/threads.ts";
@@ -49,24 +49,29 @@ export async function divided(communicator: Communicator, lead: (ranks: Ranks) =
     if (work) await follow(communicator, work);
     return 0;
   }
-  let isLaunched = false;
+  // They wait for work, or are busy, or have done it and leave.
+  let others = "wait" as "wait" | "work" | "leave";
   try {
     return await lead({
       communicator,
       launch: async (folder, states, options, own) => {
         const sweep = resolve(folder.path);
         const work = { sweep, meeting: await Meeting.prepare(sweep, randomUUID()), states, options };
-        isLaunched = true;
+        others = "work";
         try {
           await communicator.exchange<Work | null>(work);
           await takePart(communicator, work, own);
+          others = "leave";
         } finally {
           await rm(work.meeting, { recursive: true, force: true });
         }
       },
     });
+  } catch (error) {
+    // The others end in order.
+    throw others === "work" ? error : asShared(error);
   } finally {
-    if (!isLaunched) await communicator.exchange<Work | null>(null);
+    if (others === "wait") await communicator.exchange<Work | null>(null);
   }
 }
 
@@ -146,7 +151,8 @@ async function checkShared(communicator: Communicator, meeting: Meeting, sweep: 
   const blind = communicator.hosts.filter((_, rank) => !seen[rank]);
   if (blind.length === 0) return;
   const expected = `a folder that all hosts share, as they see ${communicator.hosts[0]}'s`;
-  throw new ArgumentError("sweep", "--out", expected, `${sweep}, which ${[...new Set(blind)].join(", ")} cannot see`);
+  const got = `${sweep}, which ${[...new Set(blind)].join(", ")} cannot see`;
+  throw asShared(new ArgumentError("sweep", "--out", expected, got));
 }
 
 /** Waits until the files of runs that other hosts have ended are seen here. */

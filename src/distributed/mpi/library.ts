@@ -48,6 +48,8 @@ export interface Calls {
 
 /** koffi runs native code on stacks of its own; its 1 MiB is little for the transports below MPI. */
 const STACK_BYTES = 8 << 20;
+/** At least a page, of any kernel. */
+const PAGE_BYTES = 65536;
 /** Longer than MPI_MAX_ERROR_STRING and MPI_MAX_LIBRARY_VERSION_STRING of any library. */
 const TEXT_BYTES = 16384;
 
@@ -62,9 +64,25 @@ export async function loadMpi(family: Family | null, env: Environment): Promise<
   // Before anything of MPI is loaded. UCX, the transport of many clusters, would take SIGSEGV, by which V8 notices accesses of WASM that are out
   // of bounds: a trap that JavaScript could catch would kill the process.
   if (process.env.UCX_ERROR_SIGNALS === undefined) setVariable("UCX_ERROR_SIGNALS", "");
-  koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES });
+  const settings = koffi.config();
+  if (settings.sync_stack_size! < STACK_BYTES) koffi.config({ ...settings, sync_stack_size: STACK_BYTES });
+  if (process.env.UCX_MEM_EVENTS === undefined && !hasRoom(koffi)) setVariable("UCX_MEM_EVENTS", "no");
   const { file, library } = openFirst(koffi, candidates(family, env), env);
   return describe(koffi, file, library);
+}
+
+/**
+ * UCX tests its hooks for memory by growing the heap by a page and shrinking it again, and shrinks it even if it could not grow: then a page that
+ * is in use is gone, and the process crashes. V8 puts its code close behind the heap, so one start in about fifty has no room. Where there is
+ * room, this takes a page, which UCX may have.
+ */
+function hasRoom(koffi: Koffi): boolean {
+  if (process.platform !== "linux") return true;
+  try {
+    return Number(koffi.load(null).func("sbrk", "intptr_t", ["intptr_t"])(PAGE_BYTES)) !== -1;
+  } catch {
+    return false;
+  }
 }
 
 function openFirst(

@@ -1,19 +1,26 @@
-// A communicator over MPI. Its calls block this thread until all ranks have made them; other threads go on.
+// A communicator over MPI. Its calls block this thread until all ranks have made them; other threads go on. Every call begins with the same small
+// message, which says what is called: ranks that call different things get an error instead of waiting for each other for ever.
 
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
 import { deserialize, serialize } from "node:v8";
 import type { FloatArray } from "../../core/dtype.ts";
 import { EngineError, ShapeError } from "../../core/errors.ts";
+import { asShared, checkSame } from "../agree.ts";
 import type { Communicator } from "../communicator.ts";
 import { atExit } from "../exit.ts";
-import { Watch } from "../watch.ts";
+import { nameOf, Watch } from "../watch.ts";
 import type { Handle } from "./abis.ts";
 import type { MpiLibrary } from "./library.ts";
 
 /** MPI counts in 32-bit integers: what it moves at once. */
 const LARGEST_COUNT = 2 ** 31 - 1;
-/** Bytes that each rank sends first, with the length of its value: most values fit. */
+/** What each rank sends first: a call, the length of its value, and the value: most fit. */
 const FRAME_BYTES = 1024;
-const LENGTH_BYTES = 4;
+const HEAD_BYTES = 5;
+const ROOM = FRAME_BYTES - HEAD_BYTES;
+const CALLS = ["exchange", "allToAll", "allGather", "close"] as const;
+type Call = (typeof CALLS)[number];
 const TAG = 1;
 
 export class MpiCommunicator implements Communicator {
@@ -32,8 +39,9 @@ export class MpiCommunicator implements Communicator {
     this.rank = rank;
     this.size = size;
     this.description = description;
-    this.#forgetExit = atExit((reason, code) => {
-      this.#watch?.say(reason);
+    const name = (): string => nameOf(rank, { host: this.#hosts[rank] ?? hostname(), pid: process.pid });
+    this.#forgetExit = atExit(name, (code) => {
+      this.#watch?.say();
       mpi.call.abort(mpi.abi.world, code);
     });
   }
@@ -49,34 +57,52 @@ export class MpiCommunicator implements Communicator {
   }
 
   async exchange<T>(value: T): Promise<readonly T[]> {
+    return this.#meet("exchange", value);
+  }
+
+  /** @throws {EngineError} "ranks-differ", on all ranks: they do not make the same call */
+  async #meet<T>(name: Call, value: T): Promise<readonly T[]> {
     const bytes = serialize(value);
     checkCount("exchange", "value, in bytes", bytes.length);
     const frame = new Uint8Array(FRAME_BYTES);
     new DataView(frame.buffer).setUint32(0, bytes.length);
-    frame.set(bytes.subarray(0, FRAME_BYTES - LENGTH_BYTES), LENGTH_BYTES);
+    frame[HEAD_BYTES - 1] = CALLS.indexOf(name);
+    frame.set(bytes.subarray(0, ROOM), HEAD_BYTES);
     const frames = new Uint8Array(this.size * FRAME_BYTES);
     this.#call("MPI_Allgather", ({ call, abi: { byte, world } }) =>
       call.allgather(frame, FRAME_BYTES, byte, frames, FRAME_BYTES, byte, world),
     );
-    const view = new DataView(frames.buffer);
-    const lengths = Array.from({ length: this.size }, (_, r) => view.getUint32(r * FRAME_BYTES));
-    const isWhole = lengths.every((length) => length <= FRAME_BYTES - LENGTH_BYTES);
-    const parts = isWhole
-      ? lengths.map((length, r) =>
-          frames.subarray(r * FRAME_BYTES + LENGTH_BYTES, r * FRAME_BYTES + LENGTH_BYTES + length),
-        )
-      : await this.#gatherBytes(bytes, lengths);
+    const heads = Array.from({ length: this.size }, (_, r) => new DataView(frames.buffer, r * FRAME_BYTES, HEAD_BYTES));
+    this.#checkCalls(heads.map((head) => CALLS[head.getUint8(HEAD_BYTES - 1)]!));
+    const lengths = heads.map((head) => head.getUint32(0));
+    const parts = lengths.every((length) => length <= ROOM)
+      ? lengths.map((length, r) => frames.subarray(r * FRAME_BYTES + HEAD_BYTES).subarray(0, length))
+      : this.#gatherBytes(bytes, lengths);
     return parts.map((part) => deserialize(part) as T);
   }
 
   /** The second message of an exchange, where the first was too short. */
-  async #gatherBytes(bytes: Uint8Array, lengths: readonly number[]): Promise<readonly Uint8Array[]> {
+  #gatherBytes(bytes: Uint8Array, lengths: readonly number[]): readonly Uint8Array[] {
     const starts = startsOf(lengths);
     checkCount("exchange", "values, in bytes", starts[this.size]!);
     const whole = new Uint8Array(starts[this.size]!);
     whole.set(bytes, starts[this.rank]!);
     this.#gather(whole, lengths, this.#mpi.abi.byte);
     return lengths.map((length, r) => whole.subarray(starts[r]!, starts[r]! + length));
+  }
+
+  #checkCalls(calls: readonly Call[]): void {
+    const [first] = calls;
+    const other = calls.findIndex((name) => name !== first);
+    if (other < 0) return;
+    const said = [0, other].map((rank) => `${calls[rank]} on rank ${rank} (${this.#hosts[rank]})`);
+    const message = `communicator: expected the same call on all ranks, got ${said.join(", ")}`;
+    throw asShared(new EngineError("ranks-differ", message, { calls }));
+  }
+
+  #checkSame(name: Call, numbers: FloatArray, facts: Readonly<Record<string, string>>): Promise<void> {
+    const ranks = { hosts: this.#hosts, exchange: <T>(value: T) => this.#meet(name, value) };
+    return checkSame(ranks, name, { "type of numbers": numbers.constructor.name, ...facts });
   }
 
   async allToAll<A extends FloatArray>(send: readonly A[], receive: readonly A[]): Promise<void> {
@@ -90,6 +116,7 @@ export class MpiCommunicator implements Communicator {
     const { rank, size } = this;
     if (send[rank]!.length !== receive[rank]!.length)
       throw new ShapeError("allToAll", `receive[${rank}]`, `${send[rank]!.length} numbers`, `${receive[rank]!.length}`);
+    await this.#checkSame("allToAll", send[rank]!, {});
     receive[rank]!.set(send[rank]!);
     // In pairs, each round with another partner; so the arrays may be anywhere, at any distance from each other.
     for (let round = 1; round < size; round++) {
@@ -120,6 +147,9 @@ export class MpiCommunicator implements Communicator {
         `${counts.length}, ${total} in all`,
       );
     checkCount("allGather", "whole", whole.length);
+    // Of fixed length, so that it fits for any number of ranks.
+    const cut = createHash("sha256").update(Int32Array.from(counts)).digest("base64");
+    await this.#checkSame("allGather", whole, { counts: cut });
     this.#gather(whole, counts, this.#typeOf(whole));
   }
 
@@ -146,7 +176,7 @@ export class MpiCommunicator implements Communicator {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     // All ranks are here: none leaves while another still sends.
-    await this.exchange(null);
+    await this.#meet("close", null);
     this.#isClosed = true;
     this.#mpi.check(this.#mpi.call.finalize(), "MPI_Finalize");
     this.#forgetExit();
