@@ -255,7 +255,7 @@ export class MicroBatches<E extends object> {
   async #give(into: FloatArray, how: "set" | "add"): Promise<void> {
     const { backend } = this.#model;
     let at = 0;
-    const put = (part: FloatArray): void => {
+    const put = (part: ArrayLike<number>): void => {
       if (how === "set") into.set(part, at);
       else add(into.subarray(at, at + part.length), part);
       at += part.length;
