@@ -10,6 +10,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { axograd, MAIN, start } from "../cli/process.ts";
+import { linesOf, metricsOf, numbersOf } from "../cli/trained.ts";
 import { tempDir } from "../io/fixtures.ts";
 import {
   hasMpirun,
@@ -20,7 +21,6 @@ import {
   startMpirun,
 } from "../support/mpirun.ts";
 import { testOrSkip } from "../support/skip.ts";
-import { linesOf, metricsOf, numbersOf } from "./trained.ts";
 
 const test = suite("train under mpirun");
 const dir = tempDir();

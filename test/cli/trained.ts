@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
-import { jsonLines, type Line } from "../cli/process.ts";
+import { jsonLines, type Line } from "./process.ts";
 
 /** Of all numbers of the last checkpoint of a run: parameters, moments, statistics. */
 export async function numbersOf(run: string): Promise<string> {
