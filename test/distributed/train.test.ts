@@ -165,7 +165,7 @@ for (const implementation of IMPLEMENTATIONS) {
 /** Preloaded, it writes what each process loads into a file: modules of the main thread, workers, shared objects at the end. */
 async function observer(loaded: string): Promise<string> {
   const append = `import { appendFileSync } from "node:fs";
-const note = (what) => appendFileSync(${JSON.stringify(loaded)}, what + "\n");
+const note = (what) => appendFileSync(${JSON.stringify(loaded)}, what + "\\n");
 `;
   const hooks = path("hooks.mjs");
   await writeFile(
