@@ -34,7 +34,9 @@ async function alone(): Promise<{ readonly numbers: string; readonly metrics: un
   assert.is(code, 0, stderr);
   const run = join(dir, "alone");
   const { tensors } = await loadCheckpoint(join(run, "checkpoint.safetensors"));
-  const sizes = [...tensors].filter(([name]) => !/^optimizer\.|\.indices$/.test(name)).map(([, { data }]) => data.length);
+  const sizes = [...tensors]
+    .filter(([name]) => !/^optimizer\.|\.indices$/.test(name))
+    .map(([, { data }]) => data.length);
   assert.ok(sizes.reduce((sum, size) => sum + size, 0) > PARAMETERS, `${[...tensors.keys()]}`);
   return { numbers: await numbersOf(run), metrics: await metricsOf(run) };
 }
