@@ -47,7 +47,7 @@ export function subtreesOf({ first, count }: Range, terms: number): Range[] {
 }
 
 /** Adds `from` to `into`, element by element. */
-function add(into: FloatArray, from: FloatArray): void {
+export function add(into: FloatArray, from: ArrayLike<number>): void {
   for (let i = 0; i < into.length; i++) into[i]! += from[i]!;
 }
 

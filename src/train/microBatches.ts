@@ -7,7 +7,7 @@ import { sliceOfSamples } from "../data/loader.ts";
 import type { SampleShape, Samples } from "../data/sampleSet.ts";
 import { agreed, agreedValues, checkSame } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
-import { GrowingSubtrees, type Range, type Subtree, shareOf, treeSum } from "../distributed/treeSum.ts";
+import { add, GrowingSubtrees, type Range, type Subtree, shareOf, treeSum } from "../distributed/treeSum.ts";
 import type { BatchPart, PartGradients } from "../models/networkModel.ts";
 import { gatherSamples } from "../models/samples.ts";
 import type { TaskGradients, WholeBatch } from "../models/task/passes.ts";
@@ -257,7 +257,7 @@ export class MicroBatches<E extends object> {
     let at = 0;
     const put = (part: ArrayLike<number>): void => {
       if (how === "set") into.set(part, at);
-      else for (let i = 0; i < part.length; i++) into[at + i]! += part[i]!;
+      else add(into.subarray(at, at + part.length), part);
       at += part.length;
     };
     for (const together of readTogether(this.#buffers)) {

@@ -1,6 +1,5 @@
 // `axograd train` as several ranks, which run here in one process: the same bits, the same files, one voice, errors that all share.
 
-import { createHash } from "node:crypto";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -12,11 +11,11 @@ import { trainAs } from "../../src/cli/train.ts";
 import type { GivenOptions } from "../../src/cli/trainOptions.ts";
 import { type Communicator, SOLO } from "../../src/distributed/communicator.ts";
 import { microBatchOf } from "../../src/run/microBatch.ts";
-import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { onRanks } from "../support/ranks.ts";
 import { captured } from "./captured.ts";
-import { jsonLines, type Line } from "./process.ts";
+import type { Line } from "./process.ts";
+import * as trained from "./trained.ts";
 
 const test = suite("train as several ranks");
 const dir = tempDir();
@@ -65,23 +64,9 @@ const begin = (ranks: number, out: string, settings: GivenOptions = {}): Promise
 const resume = (ranks: number, out: string, settings: GivenOptions = {}): Promise<Outcome> =>
   train(ranks, () => ({ report: false, ...settings, resume: join(dir, out) }));
 
-/** Of all numbers of the last checkpoint. */
-async function numbersOf(out: string): Promise<string> {
-  const { tensors } = await loadCheckpoint(join(dir, out, "checkpoint.safetensors"));
-  const hash = createHash("sha256");
-  for (const [name, { data }] of tensors) hash.update(name).update(data as Float32Array);
-  return hash.digest("hex");
-}
-
-async function linesOf(out: string): Promise<Line[]> {
-  return jsonLines(await readFile(join(dir, out, "metrics.jsonl"), "utf8"));
-}
-
-/** Steps and evaluations without their times. */
-async function metricsOf(out: string): Promise<unknown[]> {
-  const lines = (await linesOf(out)).filter(({ event }) => event === "step" || event === "evaluation");
-  return lines.map(({ seconds, stepsPerSecond, eta, exchangeSeconds, ...rest }) => rest);
-}
+const numbersOf = (out: string): Promise<string> => trained.numbersOf(join(dir, out));
+const linesOf = (out: string): Promise<Line[]> => trained.linesOf(join(dir, out));
+const metricsOf = (out: string): Promise<unknown[]> => trained.metricsOf(join(dir, out));
 
 const startOf = async (out: string) => JSON.parse(await readFile(join(dir, out, "config.json"), "utf8"));
 

@@ -1,7 +1,6 @@
 // `axograd train` under mpirun, with each MPI library that is there: the same bits for any number of ranks and threads, resume across numbers of
 // ranks, signals, refusals. A process without MPI loads nothing of it.
 
-import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
@@ -10,7 +9,8 @@ import { pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
-import { axograd, jsonLines, type Line, MAIN, start } from "../cli/process.ts";
+import { axograd, MAIN, start } from "../cli/process.ts";
+import { linesOf, metricsOf, numbersOf } from "../cli/trained.ts";
 import { tempDir } from "../io/fixtures.ts";
 import {
   hasMpirun,
@@ -55,24 +55,6 @@ const STEPS = 20;
 
 const path = (...names: readonly string[]): string => join(dir, ...names);
 
-/** Of all numbers of the last checkpoint: parameters, moments, statistics. */
-async function numbersOf(out: string): Promise<string> {
-  const { tensors } = await loadCheckpoint(path(out, "checkpoint.safetensors"));
-  const hash = createHash("sha256");
-  for (const [name, { data }] of tensors) hash.update(name).update(data as Float32Array);
-  return hash.digest("hex");
-}
-
-async function linesOf(out: string): Promise<Line[]> {
-  return jsonLines(await readFile(path(out, "metrics.jsonl"), "utf8"));
-}
-
-/** Steps and evaluations without their times. */
-async function metricsOf(out: string): Promise<unknown[]> {
-  const lines = (await linesOf(out)).filter(({ event }) => event === "step" || event === "evaluation");
-  return lines.map(({ seconds, stepsPerSecond, eta, exchangeSeconds, ...rest }) => rest);
-}
-
 const launch = (implementation: Implementation, ranks: number, ...args: readonly string[]) =>
   mpirun({ implementation, ranks, command: ["node", MAIN, ...args], cwd: dir, timeoutS: 240 });
 
@@ -109,8 +91,8 @@ for (const implementation of IMPLEMENTATIONS) {
       const args = [...COMMON, ...SETTINGS[name], "--steps", `${STEPS}`, "--threads", `${threads}`, "--out", out];
       const { code, stderr } = await launch(implementation, ranks, ...args);
       assert.is(code, 0, `${code}: ${stderr}`);
-      assert.is(await numbersOf(out), await numbersOf(name));
-      assert.equal(await metricsOf(out), await metricsOf(name));
+      assert.is(await numbersOf(path(out)), await numbersOf(path(name)));
+      assert.equal(await metricsOf(path(out)), await metricsOf(path(name)));
     });
   }
 
@@ -130,10 +112,11 @@ for (const implementation of IMPLEMENTATIONS) {
       const { code, stderr } = await finished;
       const signal = implementation === "openmpi" ? "SIGUSR1" : "SIGTERM";
       assert.is(code, 128 + constants.signals[signal], stderr);
-      const last = (await linesOf(out)).findLast(({ event }) => event === "interrupted")!;
+      const last = (await linesOf(path(out))).findLast(({ event }) => event === "interrupted")!;
       assert.is(last.signal, signal);
       const step = last.step as number;
       assert.is((await loadCheckpoint(path(out, "checkpoint.safetensors"))).position.step, step);
+      const stopped = await numbersOf(path(out));
 
       const resume = ["train", "--quiet", "--no-report", "--resume", out, "--steps"];
       const { code: next, stderr: why } = await launch(implementation, 4, ...resume, `${step + 2}`);
@@ -141,7 +124,9 @@ for (const implementation of IMPLEMENTATIONS) {
       const solo = await axograd([...resume, `${step + 3}`], { cwd: dir });
       assert.is(solo.code, 0, solo.stderr);
       await alone(`${out}-reference`, CONTINUOUS, step + 3);
-      assert.is(await numbersOf(out), await numbersOf(`${out}-reference`));
+      const numbers = await numbersOf(path(out));
+      assert.is(numbers, await numbersOf(path(`${out}-reference`)));
+      assert.is.not(numbers, stopped);
     },
   );
 
@@ -230,30 +215,71 @@ ${dies}
   });
 }
 
-test("a process that no launcher has started loads nothing of MPI", async () => {
-  const modules = path("modules.txt");
+/** Preloaded, it writes what each process loads into a file: modules of the main thread, workers, shared objects at the end. */
+async function observer(loaded: string): Promise<string> {
+  const append = `import { appendFileSync } from "node:fs";
+const note = (what) => appendFileSync(${JSON.stringify(loaded)}, what + "\\n");
+`;
   const hooks = path("hooks.mjs");
   await writeFile(
     hooks,
-    `import { appendFileSync } from "node:fs";
-export async function load(url, context, next) { appendFileSync(${JSON.stringify(modules)}, url + "\\n"); return next(url, context); }
-`,
+    `${append}export async function load(url, context, next) { note(url); return next(url, context); }\n`,
   );
-  const observer = path("observer.mjs");
+  const module = path("observer.mjs");
   await writeFile(
-    observer,
-    `import { register } from "node:module";
+    module,
+    `${append}import { register, syncBuiltinESMExports } from "node:module";
+import threads from "node:worker_threads";
 register(${JSON.stringify(pathToFileURL(hooks).href)});
-process.on("exit", () => console.log(JSON.stringify(process.report.getReport().sharedObjects)));
+const { Worker } = threads;
+threads.Worker = class extends Worker {
+  constructor(file, options) {
+    note("worker " + file);
+    super(file, options);
+  }
+};
+syncBuiltinESMExports();
+process.on("exit", () => process.report.getReport().sharedObjects.forEach(note));
 `,
   );
-  const args = [...COMMON, ...CONTINUOUS, "--steps", "1", "--out", "observed"];
-  const { code, stdout, stderr } = await start(args, { cwd: dir, imports: pathToFileURL(observer).href }).finished;
+  return pathToFileURL(module).href;
+}
+
+const OBSERVED = [...COMMON, ...CONTINUOUS, "--threads", "2", "--steps", "1", "--out", "observed", "--overwrite"];
+/** What only several ranks need: each must be missing in one process. */
+const OF_MPI = [
+  /\/koffi\/index\.js$/m,
+  /\/koffi\.node$/m,
+  /\/libmpi\.so/m,
+  /\/distributed\/mpi\/mpiCommunicator\.js$/m,
+  /\/distributed\/watch\.js$/m,
+  /^worker .*\/distributed\/watchThread\.js$/m,
+];
+
+test("a process that no launcher has started loads nothing of MPI", async () => {
+  const file = path("alone.txt");
+  const { code, stderr } = await start(OBSERVED, { cwd: dir, imports: await observer(file) }).finished;
   assert.is(code, 0, stderr);
-  const loaded = await readFile(modules, "utf8");
+  const loaded = await readFile(file, "utf8");
   assert.match(loaded, "/src/distributed/communicator.js");
-  assert.not.match(loaded, /koffi|distributed\/(mpi|watch|star)/);
-  assert.not.match(stdout, /koffi|libmpi/);
+  assert.match(loaded, /^worker .*heartbeatThread\.js$/m);
+  for (const pattern of OF_MPI) assert.not.match(loaded, pattern);
+  assert.not.match(loaded, /koffi|libmpi|distributed\/(mpi|watch|star)|^node:(net|tls|http)/m);
 });
+
+testOrSkip(
+  test,
+  hasMpirun("openmpi"),
+  mpirunMissing("openmpi"),
+  "two ranks load what one process does not",
+  async () => {
+    const file = path("ranks.txt");
+    const command = ["node", "--import", await observer(file), MAIN, ...OBSERVED] as const;
+    const { code, stderr } = await mpirun({ implementation: "openmpi", ranks: 2, command, cwd: dir, timeoutS: 240 });
+    assert.is(code, 0, stderr);
+    const loaded = await readFile(file, "utf8");
+    for (const pattern of OF_MPI) assert.match(loaded, pattern);
+  },
+);
 
 test.run();
