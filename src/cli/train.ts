@@ -13,7 +13,7 @@ import { type FileHash, hashOf } from "../io/hash.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { type Key, optionName } from "../run/configOptions.ts";
-import { openDevice } from "../run/device.ts";
+import { grantedThreads, openDevice } from "../run/device.ts";
 import {
   beginExperiment,
   createExperiment,
@@ -31,7 +31,7 @@ import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { describeRun, row } from "./describe.ts";
 import { LongWork } from "./loading.ts";
-import { checkAlike, grantedThreads, hostPlanOf, inRanks, ranksOf } from "./ranks.ts";
+import { checkAlike, hostPlanOf, inRanks, ranksOf } from "./ranks.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
@@ -205,12 +205,11 @@ async function trainWith(
   try {
     await checkSameFiles(communicator, inputs, begun);
     const opened = await agreed(communicator, () =>
-      openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) }),
+      openDevice(config, { profile: options.profile, warn: (message) => console.warn(message), communicator }),
     );
     const profiler = options.profile ? new StepProfiler(opened) : null;
     const backend = profiler?.backend ?? opened;
     try {
-      await checkAlike(communicator, "train", { device: opened.name });
       const microBatch = await agreed(communicator, async () =>
         microBatchOf(config, inputs.samples.train, opened, communicator),
       );

@@ -152,6 +152,19 @@ test("settings that differ are refused, with the option and the rank", async () 
   assert.is(stderr, expected);
 });
 
+test("each rank gets an adapter of its own: one that is not there is refused with the rank that lacks it", async () => {
+  const { AXOGRAD_ADAPTER: before } = process.env;
+  process.env.AXOGRAD_ADAPTER = "Voodoo";
+  try {
+    const { codes, stderr } = await begin(2, "adapters", { device: "webgpu" });
+    assert.equal(codes, [1, 1]);
+    assert.match(stderr, /^axograd: rank 0 on here: .*$/m);
+  } finally {
+    if (before === undefined) delete process.env.AXOGRAD_ADAPTER;
+    else process.env.AXOGRAD_ADAPTER = before;
+  }
+});
+
 test("an error of all ranks, and one of a single rank, ends all with one message and one code", async () => {
   const all = await begin(3, "of3");
   assert.equal(all.codes, [2, 2, 2]);
