@@ -269,7 +269,7 @@ async function trainOn(
   };
   const memory = await agreed(communicator, async () => {
     if (begun) checkSameInputs("train --resume", begun, inputs);
-    return planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null });
+    return planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null, communicator });
   });
   const host = await hostPlanOf(communicator, memory);
   if (memoryCheck) await agreed(communicator, async () => refuseBeyond(memory, memoryLimits(), host));

@@ -35,6 +35,8 @@ export interface RehearsedRun {
   readonly checkpointBytes: number;
   /** Numbers that training changes. */
   readonly trainedParameters: number;
+  /** Numbers that have a gradient. */
+  readonly gradients: number;
   /** Of the values of all parameters. */
   readonly valueBytes: number;
   /** Of the largest array that the host copies to write a checkpoint: those in another order than files have. */
@@ -79,7 +81,8 @@ export async function rehearseRun(
   );
   const blank = { train: blankSet(samples.train), validation: samples.validation, test: samples.test };
   try {
-    const experiment = createExperiment(backend, config, { ...inputs, samples: { ...samples, train: blank.train } });
+    const blankInputs = { ...inputs, samples: { ...samples, train: blank.train } };
+    const experiment = createExperiment(backend, ofMicroBatch(config), blankInputs);
     try {
       await rehearseSteps(experiment, config, inputs);
       const found = peak();
@@ -88,6 +91,7 @@ export async function rehearseRun(
         parts: partsOf(found, experiment),
         checkpointBytes: checkpointBytes(experiment),
         trainedParameters: experiment.optimizer.trainedNumbers,
+        gradients: experiment.model.parameters.trainable().reduce((sum, { grad }) => sum + grad!.length, 0),
         valueBytes: valueBytes(experiment),
         copiedBytes: copiedBytes(experiment),
         lanes: mostLanes(),
@@ -101,6 +105,13 @@ export async function rehearseRun(
   } finally {
     await backend.dispose();
   }
+}
+
+/** Steps of one micro-batch each: on the device the others take no other memory. Their sums are the host's. */
+function ofMicroBatch(config: TrainConfig): TrainConfig {
+  const { batchSize, accumulate, microBatch } = config;
+  if (microBatch === null) return config;
+  return { ...config, batchSize: Math.min(microBatch, batchSize * accumulate), accumulate: 1 };
 }
 
 async function rehearseSteps(
