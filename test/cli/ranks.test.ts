@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { Interruption } from "../../src/cli/interruption.ts";
 import { describeRanks, inRanks } from "../../src/cli/ranks.ts";
+import { FollowedFolder, RunFolder } from "../../src/cli/runFolder.ts";
 import { trainAs } from "../../src/cli/train.ts";
 import type { GivenOptions } from "../../src/cli/trainOptions.ts";
 import { type Communicator, SOLO } from "../../src/distributed/communicator.ts";
@@ -206,6 +207,21 @@ test("a file that rank 0 cannot write stops all ranks, with one message", async 
   const lines = await linesOf("blocked");
   assert.is(lines.filter(({ event }) => event === "step").at(-1)!.step, 3);
   assert.is(lines.at(-1)!.code, "file-write");
+});
+
+test("a run that may roll back is refused where a host does not see its folder", async () => {
+  const { file } = RunFolder.prototype;
+  FollowedFolder.prototype.file = function (name) {
+    return `${file.call(this, name)}.elsewhere`;
+  };
+  try {
+    const { codes, stderr } = await begin(2, "unseen", { onNonfinite: "rollback", steps: 2 });
+    assert.equal(codes, [2, 2]);
+    assert.match(stderr, /axograd: rank 1 \(here\): train: expected a folder that all hosts see, got .*rollback\)$/m);
+  } finally {
+    FollowedFolder.prototype.file = file;
+  }
+  assert.equal((await begin(2, "seen", { onNonfinite: "rollback", steps: 2 })).codes, [0, 0]);
 });
 
 test("micro-batches: a panel on a CPU, a share on a GPU, and none alone", () => {
