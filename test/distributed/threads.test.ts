@@ -1,15 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { slurmGrant } from "../../src/core/slurmGrant.ts";
 import { SOLO } from "../../src/distributed/communicator.ts";
-import { localRank } from "../../src/distributed/localRank.ts";
-import {
-  type CpuGrant,
-  cpusOf,
-  grantedCpus,
-  lengthOfList,
-  quotaOf,
-  slurmGrant,
-} from "../../src/distributed/threads.ts";
+import { type CpuGrant, cpusOf, grantedCpus, lengthOfList, quotaOf } from "../../src/distributed/threads.ts";
 import { onRanks } from "../support/ranks.ts";
 
 const test = suite("threads");
@@ -105,20 +98,6 @@ test("reads the lowest quota of the control groups, of either version", async ()
   };
   assert.is(await quotaOf(among(first)), 4);
   assert.is(await quotaOf(among({})), null);
-});
-
-test("finds the place of a rank on its host", () => {
-  const hosts = ["a", "b", "a", "b", "a"];
-  assert.equal(
-    hosts.map((_, rank) => localRank({ rank, hosts })),
-    [
-      { localRank: 0, localSize: 3 },
-      { localRank: 0, localSize: 2 },
-      { localRank: 1, localSize: 3 },
-      { localRank: 1, localSize: 2 },
-      { localRank: 2, localSize: 3 },
-    ],
-  );
 });
 
 test.run();
