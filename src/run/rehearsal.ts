@@ -10,6 +10,7 @@ import { samplesPerEvaluation } from "../train/trainable.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluationOf } from "./evaluation.ts";
 import { createExperiment, type Experiment, type RunInputs } from "./experiment.ts";
+import { samplesPerStep } from "./microBatch.ts";
 import { hasFixedSteps } from "./solver.ts";
 
 /** What memory on a device serves. */
@@ -81,10 +82,11 @@ export async function rehearseRun(
   );
   const blank = { train: blankSet(samples.train), validation: samples.validation, test: samples.test };
   try {
+    const rehearsed = ofMicroBatches(config, samples.train);
     const blankInputs = { ...inputs, samples: { ...samples, train: blank.train } };
-    const experiment = createExperiment(backend, ofMicroBatch(config), blankInputs);
+    const experiment = createExperiment(backend, rehearsed, blankInputs);
     try {
-      await rehearseSteps(experiment, config, inputs);
+      await rehearseSteps(experiment, rehearsed, inputs);
       const found = peak();
       return {
         peak: found,
@@ -107,11 +109,13 @@ export async function rehearseRun(
   }
 }
 
-/** Steps of one micro-batch each: on the device the others take no other memory. Their sums are the host's. */
-function ofMicroBatch(config: TrainConfig): TrainConfig {
-  const { batchSize, accumulate, microBatch } = config;
+/** With micro-batches, steps of a whole one and one of what is left: the others take no other memory on the device. */
+function ofMicroBatches(config: TrainConfig, train: SampleSet): TrainConfig {
+  const { microBatch, steps } = config;
   if (microBatch === null) return config;
-  return { ...config, batchSize: Math.min(microBatch, batchSize * accumulate), accumulate: 1 };
+  const samples = samplesPerStep(config, train);
+  const batchSize = wholeAndRest(samples, microBatch);
+  return { ...config, batchSize, accumulate: 1, steps: steps && steps * Math.ceil(samples / batchSize) };
 }
 
 async function rehearseSteps(
