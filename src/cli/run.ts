@@ -333,8 +333,9 @@ class RunRecorder {
   /** All processes read a checkpoint that they go back to: it is known at once whether they can. */
   async #checkSeen(): Promise<void> {
     const { communicator = SOLO, folder } = this.#parts;
+    // Once it is written.
+    await agreed(communicator, () => assertWritten(this.#interruption));
     await agreed(communicator, async () => {
-      await assertWritten(this.#interruption);
       if (await this.#checkpoints.isThere()) return;
       throw new ArgumentError("train", "--on-nonfinite rollback", "a folder that all hosts see", folder.path);
     });
