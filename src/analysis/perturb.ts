@@ -263,7 +263,7 @@ function groupsOf(count: number): Uint32Array[] {
 }
 
 function allOf<E extends object>({ task }: TrainableModel<E>, groups: readonly JudgedGroup[]): EvaluationSums {
-  return groups.reduce((all, { sums }) => all.plus(sums.values), new EvaluationSums(task));
+  return groups.reduce((all, { sums }) => all.plus(sums), new EvaluationSums(task));
 }
 
 function measuresOf(sums: EvaluationSums): ModelMeasures {

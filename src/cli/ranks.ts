@@ -1,13 +1,11 @@
 // A command as one of several processes ("ranks") that a launcher started together: who talks, and whether all have been given the same.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { mostThreads } from "../backend/wasm/threads.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { agreed, errorOfRank, isShared } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
 import { errorSaid } from "../distributed/exit.ts";
 import { openCommunicator } from "../distributed/open.ts";
-import { grantedCpus } from "../distributed/threads.ts";
 import type { HostPlan, MemoryPlan } from "../run/memoryPlan.ts";
 import { reported } from "./failure.ts";
 
@@ -91,11 +89,6 @@ export async function hostPlanOf(communicator: Communicator, { processBytes }: M
     processBytes: sum(here.map((one) => one.processBytes)),
     othersResident: sum(others.map(({ resident }) => resident)),
   };
-}
-
-/** CPU threads of this process: as many as the launcher grants it, or its part of what its host has. Collective. */
-export async function grantedThreads(communicator: Communicator): Promise<number> {
-  return Math.min(await grantedCpus(communicator), mostThreads());
 }
 
 /** Seconds after which a process speaks for itself: until then another one may say the same. */

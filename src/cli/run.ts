@@ -2,7 +2,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
-import { EngineError } from "../core/errors.ts";
+import { ArgumentError, EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
@@ -235,7 +235,10 @@ class RunRecorder {
 
   async train(): Promise<void> {
     const { config } = this.#parts;
-    if (config.onNonfinite === "rollback" && this.#checkpoints.lastStep === null) await this.checkpoint();
+    if (config.onNonfinite === "rollback" && this.#checkpoints.lastStep === null) {
+      await this.checkpoint();
+      await this.#checkSeen();
+    }
     let failures = 0;
     const stepDone = (): void => {
       failures = 0;
@@ -325,6 +328,17 @@ class RunRecorder {
     if (step >= experiment.trainer.lastStep(limitsOf(config))) return;
     if (isMultiple(step, config.checkpointEvery)) await this.checkpoint();
     if (isMultiple(step, config.evalEvery)) await this.evaluate("validation");
+  }
+
+  /** All processes read a checkpoint that they go back to: it is known at once whether they can. */
+  async #checkSeen(): Promise<void> {
+    const { communicator = SOLO, folder } = this.#parts;
+    // Once it is written.
+    await agreed(communicator, () => assertWritten(this.#interruption));
+    await agreed(communicator, async () => {
+      if (await this.#checkpoints.isThere()) return;
+      throw new ArgumentError("train", "--on-nonfinite rollback", "a folder that all hosts see", folder.path);
+    });
   }
 
   /** Continues after a step that was not taken. */

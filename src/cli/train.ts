@@ -13,7 +13,7 @@ import { type FileHash, hashOf } from "../io/hash.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { type Key, optionName } from "../run/configOptions.ts";
-import { deviceName, openDevice } from "../run/device.ts";
+import { deviceName, grantedThreads, openDevice } from "../run/device.ts";
 import {
   beginExperiment,
   createExperiment,
@@ -31,7 +31,7 @@ import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { describeRun, row } from "./describe.ts";
 import { LongWork } from "./loading.ts";
-import { checkAlike, grantedThreads, hostPlanOf, inRanks, ranksOf } from "./ranks.ts";
+import { checkAlike, hostPlanOf, inRanks, ranksOf } from "./ranks.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
@@ -211,7 +211,6 @@ async function trainWith(
     const profiler = options.profile ? new StepProfiler(opened) : null;
     const backend = profiler?.backend ?? opened;
     try {
-      await checkAlike(communicator, "train", { device: opened.name });
       const microBatch = await agreed(communicator, async () =>
         microBatchOf(config, inputs.samples.train, opened, communicator),
       );
@@ -271,7 +270,7 @@ async function trainOn(
   };
   const memory = await agreed(communicator, async () => {
     if (begun) checkSameInputs("train --resume", begun, inputs);
-    return planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null });
+    return planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null, communicator });
   });
   const host = await hostPlanOf(communicator, memory);
   if (memoryCheck) await agreed(communicator, async () => refuseBeyond(memory, memoryLimits(), host));

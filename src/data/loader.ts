@@ -109,6 +109,8 @@ export function batches(source: SampleSet | ImageSet, options: BatchOptions): Ba
     if (index >= end) return null;
     const of = Math.min(batchSize, set.count - index * batchSize);
     const own = share(of);
+    if (!(own.first >= 0 && own.count >= 0 && own.first + own.count <= of))
+      throw new ArgumentError("batches", "share", `some of ${of} samples`, `${own.count} from ${own.first} on`);
     const first = index * batchSize + own.first;
     const indices =
       order?.slice(first, first + own.count) ?? Uint32Array.from({ length: own.count }, (_, k) => first + k);

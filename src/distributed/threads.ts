@@ -3,21 +3,18 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
+import { type SlurmGrant, slurmGrant } from "../core/slurmGrant.ts";
 import type { Communicator } from "./communicator.ts";
 import type { Environment } from "./launcher.ts";
 
 /** What one rank knows of its CPUs. */
-export interface CpuGrant {
+export interface CpuGrant extends SlurmGrant {
   /** The CPUs that the system schedules it on, as Linux lists them ("0-3,8"); null: unknown. */
   readonly mask: string | null;
   /** Their number. */
   readonly cpus: number;
   /** CPUs' worth of time that its control group has; null: no limit is known. */
   readonly quota: number | null;
-  /** Slurm: CPUs of one task; null: not said. */
-  readonly perTask: number | null;
-  /** Slurm: CPUs of the job on this node; null: not said. */
-  readonly onNode: number | null;
 }
 
 /**
@@ -54,17 +51,6 @@ export async function readGrant(env: Environment): Promise<CpuGrant> {
     quota: await quotaOf(textOf),
     ...slurmGrant(env),
   };
-}
-
-/** Slurm's grant to a process in a job. */
-export function slurmGrant(env: Environment): Pick<CpuGrant, "perTask" | "onNode"> {
-  if (!env.SLURM_JOB_ID) return { perTask: null, onNode: null };
-  return { perTask: positive(env.SLURM_CPUS_PER_TASK), onNode: positive(env.SLURM_CPUS_ON_NODE) };
-}
-
-function positive(text: string | undefined): number | null {
-  const value = Number(text);
-  return text !== undefined && Number.isInteger(value) && value > 0 ? value : null;
 }
 
 /** The number of CPUs in a list of Linux: "0-3,8" has 5. null: it is no such list. */

@@ -109,6 +109,29 @@ export class GrowingSubtrees {
 }
 
 /**
+ * How many numbers a rank holds at most for the sum of `terms` terms of `length` elements: its subtrees as they grow, and what `treeSum` sends and
+ * receives.
+ */
+export async function numbersHeld(
+  terms: number,
+  length: number,
+  { rank, size }: Pick<Communicator, "rank" | "size">,
+): Promise<number> {
+  let arrays = 0;
+  const grown = new GrowingSubtrees(terms, () => {
+    arrays++;
+    return new Float32Array(0);
+  });
+  const { first, count } = shareOf(terms, rank, size);
+  for (let k = 0; k < count; k++) await grown.push(first + k, async () => {});
+  if (size === 1) return arrays * length;
+  const roots = Array.from({ length: size }, (_, r) => subtreesOf(shareOf(terms, r, size), terms).length);
+  const sent = roots[rank]! > 1 ? roots[rank]! : 0;
+  const received = roots.reduce((sum, theirs) => sum + theirs, 0) / size;
+  return arrays * length + Math.min(SEGMENT, length) * (1 + sent + received);
+}
+
+/**
  * The sum of all terms, on every rank. Collective.
  *
  * A segment of the elements at a time: each rank sends the slices of its subtrees to their owners, adds the slices that it owns in the order of
@@ -137,12 +160,13 @@ export async function treeSum(
   const ranks = Array.from({ length: size }, (_, r) => r);
   const roots = ranks.map((r) => subtreesOf(shareOf(terms, r, size), terms));
   const whole = floatArray(dtype, Math.min(segment, length));
+  const received = roots.map((theirs) => floatArray(dtype, theirs.length * Math.ceil(whole.length / size)));
   for (let at = 0; at < length; at += segment) {
     const part = whole.subarray(0, Math.min(segment, length - at));
     const slices = ranks.map((r) => shareOf(part.length, r, size));
     const own = slices[rank]!;
     const send = slices.map(({ first, count }) => joined(mine, at + first, count, dtype));
-    const receive = roots.map((theirs) => floatArray(dtype, theirs.length * own.count));
+    const receive = roots.map((theirs, r) => received[r]!.subarray(0, theirs.length * own.count));
     await communicator.allToAll(send, receive);
     const sums = new GrowingSubtrees(terms, () => floatArray(dtype, own.count));
     for (const [r, theirs] of roots.entries())

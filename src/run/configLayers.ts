@@ -185,7 +185,9 @@ export function settingsOfAssignments(assignments: readonly string[], lower: Set
  * @throws {ArgumentError} a changed setting on which training depends
  */
 export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig {
-  const config = layer(saved, given) as TrainConfig;
+  // null is the default, for which several processes have set a number as the run began.
+  const { microBatch, ...others } = given;
+  const config = layer(saved, microBatch === null ? others : given) as TrainConfig;
   const changed = CONFIG_KEYS.find(
     (key) => !mayChange(key, saved) && JSON.stringify(config[key]) !== JSON.stringify(saved[key]),
   );

@@ -5,6 +5,7 @@ import { createBackend } from "../backend/select.ts";
 import { mostThreads } from "../backend/wasm/threads.ts";
 import type { AdapterInfo } from "../backend/webgpu/backend.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
+import { grantedCpus } from "../distributed/threads.ts";
 import type { TrainConfig } from "./config.ts";
 import { type RunTuning, retuneAs } from "./tuning.ts";
 
@@ -51,4 +52,9 @@ async function placeOfRank(
   const { adapter, warnings } = await adapterOfRank(communicator, { orNone: isFree });
   if (communicator.rank === 0) for (const warning of warnings) warn(warning);
   return adapter ? { device: "webgpu", adapter: adapter.index } : { device: "wasm" };
+}
+
+/** CPU threads of this process: as many as the launcher grants it, or its part of what its host has. Collective. */
+export async function grantedThreads(communicator: Communicator): Promise<number> {
+  return Math.min(await grantedCpus(communicator), mostThreads());
 }

@@ -4,8 +4,11 @@ import type { Backend } from "../backend/backend.ts";
 import { freeMemory, hostUse, machineMemory } from "../backend/hostMemory.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatBytes } from "../core/format.ts";
+import { type Communicator, SOLO } from "../distributed/communicator.ts";
+import { bytesOfSums } from "../train/microBatches.ts";
 import type { TrainConfig } from "./config.ts";
 import type { RunInputs } from "./experiment.ts";
+import { samplesPerStep } from "./microBatch.ts";
 import { DEVICE_PARTS, type DevicePart, rehearseRun } from "./rehearsal.ts";
 
 /** How a run is planned. */
@@ -16,11 +19,13 @@ export interface PlanOptions {
   readonly isContinued?: boolean;
   /** Of samples that the process does not hold yet. */
   readonly dataBytes?: number;
+  /** The process among those that train together. Default: it is alone. */
+  readonly communicator?: Pick<Communicator, "rank" | "size">;
 }
 
 /** Bytes that one part of a run takes when most is in use. */
 export interface MemoryPart {
-  /** "matrix", "tape", …: DEVICE_PARTS, and of the host "data" (connectome, samples), "checkpoint" (a copy while it is written) and "node". */
+  /** "matrix", "tape", …: DEVICE_PARTS, and of the host "data" (connectome, samples), "sums" (of gradients, of micro-batches), "checkpoint" (a copy while it is written) and "node". */
   readonly name: string;
   readonly bytes: number;
   readonly where: "device" | "host";
@@ -83,7 +88,7 @@ export async function planMemory(
   device: Backend,
   config: TrainConfig,
   inputs: RunInputs,
-  { attempts: given = null, isContinued = false, dataBytes = 0 }: PlanOptions = {},
+  { attempts: given = null, isContinued = false, dataBytes = 0, communicator = SOLO }: PlanOptions = {},
 ): Promise<MemoryPlan> {
   const { arrays } = hostUse();
   const run = await rehearseRun(device, config, inputs, given);
@@ -93,25 +98,29 @@ export async function planMemory(
   const threads = device.name === "wasm" ? config.threads - 1 : 0;
   const atRest = resident + dataBytes + GROWTH_BYTES + threads * THREAD_BYTES;
   const deviceBytes = peak.takenBytes;
+  const { microBatch, dtype } = config;
+  const perStep = samplesPerStep(config, inputs.samples.train);
+  const sums = microBatch === null ? 0 : await bytesOfSums(perStep, microBatch, run.gradients, dtype, communicator);
   // What reading took for a while is still there to be used.
   const highest = process.resourceUsage().maxRSS * 1024;
   const restored = isShared ? KEPT.reduce((sum, part) => sum + onDevice[part], 0) : 0;
   const processBytes = Math.max(
     highest,
-    atRest + (isShared ? deviceBytes : 0) + run.copiedBytes,
+    atRest + (isShared ? deviceBytes : 0) + sums + run.copiedBytes,
     isShared ? peak.processBytes + dataBytes : 0,
     isContinued ? atRest + restored + RESUMED_SHARE * run.checkpointBytes : 0,
   );
   const hostBytes = processBytes - (isShared ? deviceBytes : 0);
   const tapeBudgetBytes = config.memoryBudget === null ? device.tapeBudgetBytes : config.memoryBudget * 2 ** 20;
   const mayGrow = attemptsKnown || !isShared ? 0 : Math.max(0, tapeBudgetBytes - onDevice.tape);
-  const data = Math.min(arrays + dataBytes, hostBytes);
-  const copied = Math.min(run.copiedBytes, hostBytes - data);
+  const data = Math.min(arrays + dataBytes, hostBytes - sums);
+  const copied = Math.min(run.copiedBytes, hostBytes - data - sums);
   const parts: MemoryPart[] = [
     ...DEVICE_PARTS.map((name) => ({ name, bytes: onDevice[name], where: "device" as const })),
     { name: "data", bytes: data, where: "host" },
+    { name: "sums", bytes: sums, where: "host" },
     { name: "checkpoint", bytes: copied, where: "host" },
-    { name: "node", bytes: hostBytes - data - copied, where: "host" },
+    { name: "node", bytes: hostBytes - data - sums - copied, where: "host" },
   ];
   return {
     device: device.description,
@@ -129,7 +138,7 @@ export async function planMemory(
     deviceBytes,
     hostBytes,
     processBytes,
-    pageBytes: Math.max(processBytes, atRest + (isShared ? deviceBytes : 0) + PAGE_SHARE * run.valueBytes),
+    pageBytes: Math.max(processBytes, atRest + (isShared ? deviceBytes : 0) + sums + PAGE_SHARE * run.valueBytes),
     mostProcessBytes: processBytes + mayGrow,
     largest: peak.largest[0] ?? null,
     maxArrayBytes: device.maxArrayBytes,

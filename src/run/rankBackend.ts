@@ -3,8 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { BackendSelection } from "../backend/select.ts";
 import type { Communicator } from "../distributed/communicator.ts";
-import { grantedCpus } from "../distributed/threads.ts";
-import { openDevice } from "./device.ts";
+import { grantedThreads, openDevice } from "./device.ts";
 
 /** What a rank asks for; the same on all ranks. */
 export interface RankBackendOptions extends Pick<BackendSelection, "device" | "dtype" | "gather" | "profile"> {
@@ -22,7 +21,7 @@ export async function createRankBackend(
   communicator: Communicator,
   { device = "auto", dtype = "f32", gather = "f32", profile, warn = process.emitWarning }: RankBackendOptions = {},
 ): Promise<Backend> {
-  const threads = await grantedCpus(communicator);
+  const threads = await grantedThreads(communicator);
   return openDevice(
     { device, dtype, gather, threads },
     { communicator, warn, ...(profile === undefined ? {} : { profile }) },

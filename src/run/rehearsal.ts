@@ -10,6 +10,7 @@ import { samplesPerEvaluation } from "../train/trainable.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluationOf } from "./evaluation.ts";
 import { createExperiment, type Experiment, type RunInputs } from "./experiment.ts";
+import { samplesPerStep } from "./microBatch.ts";
 import { hasFixedSteps } from "./solver.ts";
 
 /** What memory on a device serves. */
@@ -35,6 +36,8 @@ export interface RehearsedRun {
   readonly checkpointBytes: number;
   /** Numbers that training changes. */
   readonly trainedParameters: number;
+  /** Numbers that have a gradient. */
+  readonly gradients: number;
   /** Of the values of all parameters. */
   readonly valueBytes: number;
   /** Of the largest array that the host copies to write a checkpoint: those in another order than files have. */
@@ -79,15 +82,18 @@ export async function rehearseRun(
   );
   const blank = { train: blankSet(samples.train), validation: samples.validation, test: samples.test };
   try {
-    const experiment = createExperiment(backend, config, { ...inputs, samples: { ...samples, train: blank.train } });
+    const rehearsed = ofMicroBatches(config, samples.train);
+    const blankInputs = { ...inputs, samples: { ...samples, train: blank.train } };
+    const experiment = createExperiment(backend, rehearsed, blankInputs);
     try {
-      await rehearseSteps(experiment, config, inputs);
+      await rehearseSteps(experiment, rehearsed, inputs);
       const found = peak();
       return {
         peak: found,
         parts: partsOf(found, experiment),
         checkpointBytes: checkpointBytes(experiment),
         trainedParameters: experiment.optimizer.trainedNumbers,
+        gradients: experiment.model.parameters.trainable().reduce((sum, { grad }) => sum + grad!.length, 0),
         valueBytes: valueBytes(experiment),
         copiedBytes: copiedBytes(experiment),
         lanes: mostLanes(),
@@ -101,6 +107,15 @@ export async function rehearseRun(
   } finally {
     await backend.dispose();
   }
+}
+
+/** With micro-batches, steps of a whole one and one of what is left: the others take no other memory on the device. */
+function ofMicroBatches(config: TrainConfig, train: SampleSet): TrainConfig {
+  const { microBatch, steps } = config;
+  if (microBatch === null) return config;
+  const samples = samplesPerStep(config, train);
+  const batchSize = wholeAndRest(samples, microBatch);
+  return { ...config, batchSize, accumulate: 1, steps: steps && steps * Math.ceil(samples / batchSize) };
 }
 
 async function rehearseSteps(

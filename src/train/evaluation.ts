@@ -24,8 +24,9 @@ export interface Evaluation {
   readonly seconds: number;
 }
 
-/** Sums over batches, as plain values. */
-export interface EvaluationValues {
+/** What a batch adds to the sums, as plain values, which can be sent. */
+export interface BatchSums {
+  /** Σ w·loss of its targets. */
   readonly loss: number;
   readonly lossWeight: number;
   /** Σ over samples of what the penalties add to the loss. */
@@ -34,7 +35,51 @@ export interface EvaluationValues {
   readonly metrics: MetricSums;
   readonly count: number;
   readonly failed: number;
-  readonly confusion: Uint32Array | null;
+  /** Of each sample that counts, label × classes + answer; null: samples have no class, or one at each time. */
+  readonly cells: Uint32Array | null;
+}
+
+/** The sums of a batch; `outputs` [batch, times, rows]. */
+export function batchSums(
+  task: Task,
+  batch: Samples,
+  result: TaskResult & { readonly outputs: FloatArray },
+): BatchSums {
+  const { failed, lossWeight, metrics } = result;
+  const penalty = Object.values(result.penalties).reduce((sum, value) => sum + value, 0);
+  const penalised = batch.size - failed.length;
+  return {
+    loss: lossWeight > 0 ? (result.loss - penalty) * lossWeight : 0,
+    lossWeight,
+    penalties: penalty * penalised,
+    penalised,
+    metrics,
+    count: judged(batch, failed),
+    failed: failed.length,
+    cells: hasConfusion(task) ? cellsOf(task, batch, result) : null,
+  };
+}
+
+/** Whether a sample has one class. */
+function hasConfusion({ target }: Task): boolean {
+  return target.classes !== null && target.times === null;
+}
+
+function cellsOf(
+  { loss, target }: Task,
+  { size, targets, weights }: Samples,
+  { outputs, failed }: { readonly outputs: FloatArray; readonly failed: readonly number[] },
+): Uint32Array {
+  const [classes, rows] = [target.classes!, loss.outputs(target)];
+  const stride = outputs.length / size;
+  const cells: number[] = [];
+  for (let b = 0; b < size; b++) {
+    if (failed.includes(b) || weights?.[b] === 0) continue;
+    // At the last time of the read-out.
+    const answer = classOf(outputs.subarray((b + 1) * stride - rows, (b + 1) * stride), loss.prediction);
+    cells.push(targets[b]! * classes + answer);
+  }
+  return Uint32Array.from(cells);
 }
 
 /** Sums over batches. */
@@ -53,61 +98,37 @@ export class EvaluationSums {
   constructor(task: Task) {
     this.#task = task;
     this.#metrics = emptySums(task);
-    const { classes, times } = task.target;
-    this.#confusion = classes !== null && times === null ? new Uint32Array(classes ** 2) : null;
+    this.#confusion = hasConfusion(task) ? new Uint32Array(task.target.classes! ** 2) : null;
   }
 
-  /** @returns this */
-  add(batch: Samples, result: TaskResult & { readonly outputs: FloatArray }): this {
-    const { failed, lossWeight } = result;
-    const penalty = Object.values(result.penalties).reduce((sum, value) => sum + value, 0);
-    if (lossWeight > 0) this.#loss += (result.loss - penalty) * lossWeight;
-    this.#lossWeight += lossWeight;
-    this.#penalties += penalty * (batch.size - failed.length);
-    this.#penalised += batch.size - failed.length;
-    addSums(this.#metrics, result.metrics);
-    this.#failed += failed.length;
-    this.#count += judged(batch, failed);
-    if (this.#confusion) this.#confuse(batch, result, this.#confusion);
-    return this;
+  add(batch: Samples, result: TaskResult & { readonly outputs: FloatArray }): void {
+    this.addSums(batchSums(this.#task, batch, result));
   }
 
-  /** Adds what others of the same task have. @returns this */
-  plus(other: EvaluationValues): this {
-    this.#loss += other.loss;
-    this.#lossWeight += other.lossWeight;
-    this.#penalties += other.penalties;
-    this.#penalised += other.penalised;
-    addSums(this.#metrics, other.metrics);
-    this.#failed += other.failed;
-    this.#count += other.count;
-    other.confusion?.forEach((n, k) => {
+  addSums(batch: BatchSums): void {
+    this.#loss += batch.loss;
+    this.#lossWeight += batch.lossWeight;
+    this.#penalties += batch.penalties;
+    this.#penalised += batch.penalised;
+    addSums(this.#metrics, batch.metrics);
+    this.#failed += batch.failed;
+    this.#count += batch.count;
+    for (const cell of batch.cells ?? []) this.#confusion![cell]!++;
+  }
+
+  /** Adds what another one of the same task has. @returns this */
+  plus(other: EvaluationSums): this {
+    this.#loss += other.#loss;
+    this.#lossWeight += other.#lossWeight;
+    this.#penalties += other.#penalties;
+    this.#penalised += other.#penalised;
+    addSums(this.#metrics, other.#metrics);
+    this.#failed += other.#failed;
+    this.#count += other.#count;
+    other.#confusion?.forEach((n, k) => {
       this.#confusion![k]! += n;
     });
     return this;
-  }
-
-  #confuse(
-    { size, targets, weights }: Samples,
-    { outputs, failed }: { readonly outputs: FloatArray; readonly failed: readonly number[] },
-    confusion: Uint32Array,
-  ): void {
-    const { loss, target } = this.#task;
-    const [classes, rows] = [target.classes!, loss.outputs(target)];
-    const stride = outputs.length / size;
-    for (let b = 0; b < size; b++) {
-      if (failed.includes(b) || weights?.[b] === 0) continue;
-      // At the last time of the read-out.
-      const answer = classOf(outputs.subarray((b + 1) * stride - rows, (b + 1) * stride), loss.prediction);
-      confusion[targets[b]! * classes + answer]!++;
-    }
-  }
-
-  /** As plain values, which can be sent. */
-  get values(): EvaluationValues {
-    const [loss, lossWeight, penalties, penalised] = [this.#loss, this.#lossWeight, this.#penalties, this.#penalised];
-    const [metrics, count, failed, confusion] = [this.#metrics, this.#count, this.#failed, this.#confusion];
-    return { loss, lossWeight, penalties, penalised, metrics, count, failed, confusion };
   }
 
   /** Whether no batch was added. */

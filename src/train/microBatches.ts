@@ -2,12 +2,20 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
-import { type FloatArray, floatArray } from "../core/dtype.ts";
+import { bytesOf, type DType, type FloatArray, floatArray } from "../core/dtype.ts";
 import { sliceOfSamples } from "../data/loader.ts";
 import type { SampleShape, Samples } from "../data/sampleSet.ts";
 import { agreed, agreedValues, checkSame } from "../distributed/agree.ts";
 import type { Communicator } from "../distributed/communicator.ts";
-import { add, GrowingSubtrees, type Range, type Subtree, shareOf, treeSum } from "../distributed/treeSum.ts";
+import {
+  add,
+  GrowingSubtrees,
+  numbersHeld,
+  type Range,
+  type Subtree,
+  shareOf,
+  treeSum,
+} from "../distributed/treeSum.ts";
 import type { BatchPart, PartGradients } from "../models/networkModel.ts";
 import { gatherSamples } from "../models/samples.ts";
 import type { TaskGradients, WholeBatch } from "../models/task/passes.ts";
@@ -39,6 +47,30 @@ export function defaultMicroBatch({ name, maxLanes }: Backend, samplesPerStep: n
 }
 
 const PANEL = 16;
+
+/** Otherwise the gradients of the only micro-batch are those of the batch, and stay on the device. */
+function isParted(terms: number, { size }: Pick<Communicator, "size">): boolean {
+  return terms > 1 || size > 1;
+}
+
+/**
+ * Bytes that a rank takes at most on the host for the sums of gradients.
+ *
+ * @param samples  of a step
+ * @param gradients  numbers
+ */
+export async function bytesOfSums(
+  samples: number,
+  microBatch: number,
+  gradients: number,
+  dtype: DType,
+  communicator: Pick<Communicator, "rank" | "size">,
+): Promise<number> {
+  const terms = Math.ceil(samples / microBatch);
+  if (!isParted(terms, communicator)) return 0;
+  const read = Math.min(AT_ONCE, gradients);
+  return bytesOf(dtype) * (read + (await numbersHeld(terms, gradients, communicator)));
+}
 
 /** Computes the gradients of batches together with the other ranks. */
 export class MicroBatches<E extends object> {
@@ -185,8 +217,8 @@ export class MicroBatches<E extends object> {
       const last = failed.length === 0 ? all : await this.#passWithout(share, failed, evaluation, gradients);
       await this.#sum(this.#count(share.of), last.subtrees);
       const measured = await model.backend.downloadAll(measure());
-      const numbers = Object.fromEntries(measured.map((values, i) => [`measure ${i} of the gradients`, values[0]!]));
-      if (this.#communicator.size > 1) await checkSame(this.#communicator, `step ${step}`, numbers);
+      const gradientsOf = measured.map(([value]) => value).join(" ");
+      if (this.#communicator.size > 1) await checkSame(this.#communicator, `step ${step}`, { gradients: gradientsOf });
       return { ...this.#joined(last.results), stats, failed, x: null, measured };
     });
   }
@@ -230,16 +262,12 @@ export class MicroBatches<E extends object> {
           results.push(null);
         }
         hasFailed ||= (results.at(-1)?.failed.length ?? 0) > 0;
-        if (!hasFailed && this.#isParted(terms)) await grown.push(first + k, (into, how) => this.#give(into, how));
+        if (!hasFailed && isParted(terms, this.#communicator))
+          await grown.push(first + k, (into, how) => this.#give(into, how));
       }
       return results;
     });
     return { results: all.flat(), subtrees: grown.roots };
-  }
-
-  /** Otherwise the gradients of the only part are those of the batch, and stay on the device. */
-  #isParted(terms: number): boolean {
-    return terms > 1 || this.#communicator.size > 1;
   }
 
   /** Of all gradients, one after another. */
@@ -271,7 +299,7 @@ export class MicroBatches<E extends object> {
 
   /** The sum over all micro-batches becomes the gradients. */
   async #sum(terms: number, subtrees: readonly Subtree[]): Promise<void> {
-    if (!this.#isParted(terms)) return;
+    if (!isParted(terms, this.#communicator)) return;
     const { backend } = this.#model;
     await treeSum(this.#communicator, terms, subtrees, this.#length, backend.dtype, (at, sum) => {
       let begin = 0;

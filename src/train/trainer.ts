@@ -16,7 +16,7 @@ import {
   type Samples,
   subsetOfSamples,
 } from "../data/sampleSet.ts";
-import { agreedValues, asShared, checkSame } from "../distributed/agree.ts";
+import { agreed, agreedValues, asShared, checkSame } from "../distributed/agree.ts";
 import { type Communicator, SOLO } from "../distributed/communicator.ts";
 import { shareOf } from "../distributed/treeSum.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
@@ -26,7 +26,7 @@ import { emptySums, metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
-import { type Evaluation, EvaluationSums } from "./evaluation.ts";
+import { batchSums, type Evaluation, EvaluationSums } from "./evaluation.ts";
 import { defaultMicroBatch, MicroBatches, type Share } from "./microBatches.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -217,8 +217,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#penalties?.checkTrained(optimizer.trainedElements);
     this.#communicator = communicator;
     const { size } = communicator;
-    const ofRanks = size > 1 ? defaultMicroBatch(model.backend, batchSize * accumulate, size) : null;
-    this.microBatch = microBatch ?? ofRanks;
+    const most = isStream(train) ? this.#samplesPerStep : Math.min(this.#samplesPerStep, train.count);
+    this.microBatch = microBatch ?? (size > 1 ? defaultMicroBatch(model.backend, most, size) : null);
     this.#parts = this.microBatch === null ? null : new MicroBatches(communicator, model, this.microBatch, train);
   }
 
@@ -268,26 +268,10 @@ export class Trainer<E extends object = EvaluationOptions> {
   async calibrate(count: number, { signal }: Abortable = {}): Promise<void> {
     const evaluation = this.#evaluationOf(this.#train, signal);
     const communicator = this.#communicator;
-    if (communicator.size === 1) {
-      await this.model.calibrate(this.#firstInputs(count, signal), evaluation);
-      return;
-    }
-    const gather = async (features: () => Promise<Float64Array>): Promise<Float64Array> => {
-      let own = new Float64Array(0);
-      const lengths = await agreedValues(communicator, async () => {
-        own = (await features()) as typeof own;
-        return own.length;
-      });
-      const before = (rank: number) => lengths.slice(0, rank).reduce((sum, length) => sum + length, 0);
-      const whole = new Float64Array(before(communicator.size));
-      whole.set(own, before(communicator.rank));
-      await communicator.allGather(whole, lengths);
-      return whole;
-    };
     // Where all samples failed, only ranks that had some know why.
-    await agreedValues(communicator, async () => {
-      await this.model.calibrate(this.#firstInputs(count, signal), evaluation, gather);
-    });
+    await agreed(communicator, () =>
+      this.model.calibrate(this.#firstInputs(count, signal), evaluation, (own) => gathered(communicator, own)),
+    );
   }
 
   /** This rank's share of the first `count` training samples, some at a time. */
@@ -341,7 +325,7 @@ export class Trainer<E extends object = EvaluationOptions> {
    * them ends it on all.
    *
    * @throws {EngineError} "busy" when another loop moves on, or computes gradients of the same model; "stream-ended"; "ranks-differ" when
-   *   parameters, the optimiser's state or the position are not the same on all ranks; "rank-failed" when a rank met another error
+   *   parameters, the optimiser's state or the position are not the same on all ranks. What another rank threw, with its name
    * @throws {TrainingError} "non-finite-loss", "non-finite-gradient" or "non-finite-state"; the step was not taken, and `skip` passes over its batch
    * @throws {SolverError} for another reason a sample's solve did not reach its end; the step was not taken
    */
@@ -560,9 +544,9 @@ export class Trainer<E extends object = EvaluationOptions> {
           await nextTurn();
           if (!batch || !hasTargets(batch)) return null;
           const result = await model.evaluate(inputOf(set, batch), targetsOf(batch), evaluation);
-          return new EvaluationSums(model.task).add(batch, result).values;
+          return batchSums(model.task, batch, result);
         });
-        for (const values of all) if (values) sums.plus(values);
+        for (const values of all) if (values) sums.addSums(values);
       }
     } finally {
       await own.return();
@@ -571,6 +555,18 @@ export class Trainer<E extends object = EvaluationOptions> {
       throw asShared(new ArgumentError("evaluate", "set.weights", "at least one target that counts", "none"));
     return sums.result((performance.now() - start) / 1000);
   }
+}
+
+/** The features of all ranks, one after another, from what computes those of this one. */
+async function gathered(communicator: Communicator, features: () => Promise<Float64Array>): Promise<Float64Array> {
+  const own = await agreed(communicator, features);
+  if (communicator.size === 1) return own;
+  const lengths = await communicator.exchange(own.length);
+  const ends = lengths.map((_, rank) => lengths.slice(0, rank + 1).reduce((sum, length) => sum + length, 0));
+  const whole = new Float64Array(ends.at(-1)!);
+  whole.set(own, ends[communicator.rank]! - own.length);
+  await communicator.allGather(whole, lengths);
+  return whole;
 }
 
 /** A step's batch, and whether anything counts in its loss. */

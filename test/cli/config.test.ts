@@ -195,6 +195,11 @@ test("a resumed run may go on longer, but not with other mathematics", async () 
   const saved = resolveConfig([{ seed: 3 }]);
   assert.is(resumedConfig(saved, { epochs: 9, threads: 2 }).epochs, 9);
   assert.equal(resumedConfig(saved, { seed: 3, lr: saved.lr }), saved);
+  // Several processes replaced the default of a file with all settings by a number.
+  const grouped = resolveConfig([{ microBatch: 16 }]);
+  assert.equal(resumedConfig(grouped, { microBatch: null }), grouped);
+  assert.is(resumedConfig(saved, { microBatch: 16 }).microBatch, 16, "once");
+  await fails(() => resumedConfig(grouped, { microBatch: 8 }), "argument", /microBatch as the run began, 16, got 8/);
   await fails(() => resumedConfig(saved, { lr: 0.5 }), "argument", /lr as the run began, 0\.001, got 0\.5 \(--lr\)/);
   const scheduled = resolveConfig([{ schedule: "cosine", epochs: 2 }]);
   assert.equal(resumedConfig(scheduled, { epochs: 2, threads: 2 }).epochs, 2);

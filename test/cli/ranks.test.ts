@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { Interruption } from "../../src/cli/interruption.ts";
 import { describeRanks, inRanks } from "../../src/cli/ranks.ts";
+import { FollowedFolder, RunFolder } from "../../src/cli/runFolder.ts";
 import { trainAs } from "../../src/cli/train.ts";
 import type { GivenOptions } from "../../src/cli/trainOptions.ts";
 import { type Communicator, SOLO } from "../../src/distributed/communicator.ts";
@@ -137,6 +138,19 @@ test("settings that differ are refused, with the option and the rank", async () 
   assert.is(stderr, expected);
 });
 
+test("each rank gets an adapter of its own: one that is not there is refused with the rank that lacks it", async () => {
+  const { AXOGRAD_ADAPTER: before } = process.env;
+  process.env.AXOGRAD_ADAPTER = "Voodoo";
+  try {
+    const { codes, stderr } = await begin(2, "adapters", { device: "webgpu" });
+    assert.equal(codes, [1, 1]);
+    assert.match(stderr, /^axograd: rank 0 on here: .*$/m);
+  } finally {
+    if (before === undefined) delete process.env.AXOGRAD_ADAPTER;
+    else process.env.AXOGRAD_ADAPTER = before;
+  }
+});
+
 test("an error of all ranks, and one of a single rank, ends all with one message and one code", async () => {
   const all = await begin(3, "of3");
   assert.equal(all.codes, [2, 2, 2]);
@@ -178,6 +192,21 @@ test("a file that rank 0 cannot write stops all ranks, with one message", async 
   const lines = await linesOf("blocked");
   assert.is(lines.filter(({ event }) => event === "step").at(-1)!.step, 3);
   assert.is(lines.at(-1)!.code, "file-write");
+});
+
+test("a run that may roll back is refused where a host does not see its folder", async () => {
+  const { file } = RunFolder.prototype;
+  FollowedFolder.prototype.file = function (name) {
+    return `${file.call(this, name)}.elsewhere`;
+  };
+  try {
+    const { codes, stderr } = await begin(2, "unseen", { onNonfinite: "rollback", steps: 2 });
+    assert.equal(codes, [1, 1]);
+    assert.match(stderr, /axograd: rank 1 \(here\): train: expected a folder that all hosts see, got .*rollback\)/);
+  } finally {
+    FollowedFolder.prototype.file = file;
+  }
+  assert.equal((await begin(2, "seen", { onNonfinite: "rollback", steps: 2 })).codes, [0, 0]);
 });
 
 test("micro-batches: a panel on a CPU, a share on a GPU, and none alone", () => {

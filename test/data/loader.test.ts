@@ -112,6 +112,12 @@ test("a share of each batch, or every so many batches, are those that all would 
     [...batches(samples, { batchSize: 4, stride: 2 })],
   );
   await fails(() => batches(moving, { ...options, stride: 0 }), "argument", /stride/);
+  const share = () => ({ first: 1, count: 2 });
+  await fails(
+    () => listOf(batches(moving, { ...options, share })),
+    "argument",
+    /some of 2 samples, got 2 from 1 on \(share\)/,
+  );
 });
 
 test("what is in memory can be iterated at once, images as they are; what is read cannot", async () => {

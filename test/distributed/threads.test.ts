@@ -1,14 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { slurmGrant } from "../../src/core/slurmGrant.ts";
 import { SOLO } from "../../src/distributed/communicator.ts";
-import {
-  type CpuGrant,
-  cpusOf,
-  grantedCpus,
-  lengthOfList,
-  quotaOf,
-  slurmGrant,
-} from "../../src/distributed/threads.ts";
+import { type CpuGrant, cpusOf, grantedCpus, lengthOfList, quotaOf } from "../../src/distributed/threads.ts";
 import { onRanks } from "../support/ranks.ts";
 
 const test = suite("threads");

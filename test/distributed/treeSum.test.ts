@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { type DType, type FloatArray, floatArray } from "../../src/core/dtype.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import type { Communicator } from "../../src/distributed/communicator.ts";
-import { GrowingSubtrees, shareOf, subtreesOf, treeSum } from "../../src/distributed/treeSum.ts";
+import { GrowingSubtrees, numbersHeld, shareOf, subtreesOf, treeSum } from "../../src/distributed/treeSum.ts";
 import { onRanks } from "../support/ranks.ts";
 import { suite } from "../support/suite.ts";
 
@@ -114,6 +114,11 @@ test("a rank keeps few arrays however many terms it has", async () => {
   assert.is(own.roots.length, 1);
   assert.is(most, 6);
   assert.is(made, 6);
+  assert.is(await numbersHeld(64, 10, { rank: 0, size: 1 }), 6 * 10);
+  // An array for each of two ranks, the segment, and a slice of each.
+  assert.is(await numbersHeld(2, 10, { rank: 1, size: 2 }), 10 + 10 * (1 + 1));
+  // Terms 1 and 2 of 5 are no siblings: two arrays, whose slices are sent together. Five subtrees come, a third of each.
+  assert.is(await numbersHeld(5, 30, { rank: 1, size: 3 }), 2 * 30 + 30 * (1 + 2) + 5 * 10);
 });
 
 test.run();

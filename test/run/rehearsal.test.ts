@@ -41,6 +41,7 @@ const CASES: readonly (readonly [name: string, settings: Settings])[] = [
   ["SGD without moments, frozen input", { optimizer: "sgd", fcDim: 16, dropout: 0.5 }],
   ["frozen weights, penalty with start values", { freeze: ["rnn.tau"], penalty: { "l2:rnn.hh.values": 0.1 } }],
   ["signs kept, accumulated batches", { weights: "signed", keepSigns: true, accumulate: 2, clipNorm: 1 }],
+  ["micro-batches", { batchSize: 10, accumulate: 2, microBatch: 8 }],
   ["a task on sequences", { preset: "addition", generate: null, columns: 3, groupSize: 2, trainSamples: 40 }],
 ];
 

@@ -1,6 +1,7 @@
 // How many threads a machine supports. Each thread has its own V8 isolate, which takes memory even when idle.
 
 import { availableParallelism } from "node:os";
+import { slurmGrant } from "../../core/slurmGrant.ts";
 import { machineMemory } from "../hostMemory.ts";
 import { addressSpaceLeft, memorySpace } from "./addressSpace.ts";
 
@@ -43,8 +44,8 @@ export function mostThreads(machine: Machine = thisMachine()): number {
 
 /** Default number of threads: one per core; in a job of Slurm, one per CPU that it was granted, as not every site confines its jobs. */
 export function defaultThreads(env: Readonly<Record<string, string | undefined>> = process.env): number {
-  const granted = Number(env.SLURM_JOB_ID && (env.SLURM_CPUS_PER_TASK ?? env.SLURM_CPUS_ON_NODE));
-  return Math.min(availableParallelism(), mostThreads(), granted > 0 ? granted : Number.POSITIVE_INFINITY);
+  const { perTask, onNode } = slurmGrant(env);
+  return Math.min(availableParallelism(), mostThreads(), perTask ?? onNode ?? Number.POSITIVE_INFINITY);
 }
 
 /** "2 cores, 23.5 GiB of memory", and the limit of address space if there is one. */

@@ -10,7 +10,7 @@ import { ArgumentError } from "../../core/errors.ts";
 import { agreed, asShared } from "../../distributed/agree.ts";
 import { type Communicator, SOLO } from "../../distributed/communicator.ts";
 import { withoutLauncher } from "../../distributed/launcher.ts";
-import { grantedCpus } from "../../distributed/threads.ts";
+import { grantedThreads } from "../../run/device.ts";
 import { Console } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { rankName } from "../ranks.ts";
@@ -173,7 +173,7 @@ async function meansFor(
   states: readonly RunState[],
   console: Pick<Console, "warn">,
 ): Promise<Pick<Here, "threads" | "env">> {
-  const threads = await grantedCpus(communicator);
+  const threads = await grantedThreads(communicator);
   const env = withoutLauncher(process.env);
   const wantsGpu = states.some(({ run: { config } }) => config.device !== "wasm" && config.dtype === "f32");
   if (communicator.size === 1 || !wantsGpu) return { threads, env };
