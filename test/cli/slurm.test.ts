@@ -267,13 +267,13 @@ onCluster(
     assert.equal(await statuses(courses[0]!.folder), ["interrupted"], "a cancelled run has its checkpoint");
     // Runs here take the folders over, too.
     for (const { name, folder } of pair ? [...courses, pair] : courses) {
-      const { step } = JSON.parse(await textOf(join(folder.run("seed=0"), "checkpoint.json")));
+      const { step } = (await loadCheckpoint(join(folder.run("seed=0"), "checkpoint.safetensors"))).position;
       await endAfter(name, step + 2);
       const here = await axograd(["sweep", `${name}.yaml`], { cwd: dir });
       assert.is(here.code, 0, here.stderr);
     }
     if (!pair) return;
-    const { step } = JSON.parse(await textOf(join(pair.folder.run("seed=0"), "checkpoint.json")));
+    const { step } = (await loadCheckpoint(join(pair.folder.run("seed=0"), "checkpoint.safetensors"))).position;
     const settings = ["--config", pair.config, "--steps", `${step}`, "--seed", "0"];
     const reference = await axograd(["train", ...settings, "--no-report", "--quiet", "--out", "reference"], {
       cwd: dir,
