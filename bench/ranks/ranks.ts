@@ -106,7 +106,11 @@ async function hashOf(file: string): Promise<string> {
 const load = { before: loadavg()[0]!, after: 0 };
 const measured = cases.map((): Measured[] => []);
 for (let round = 0; round < Number(given.rounds); round++) {
-  for (const [i, one] of cases.entries()) measured[i]!.push(await measure(one));
+  for (const [i, one] of cases.entries()) {
+    measured[i]!.push(await measure(one));
+    const seconds = median(measured[i]!.at(-1)!.steps.map((step) => step.seconds));
+    console.error(`round ${round + 1} of ${given.rounds}: ${one.name}, ${seconds.toFixed(3)} s per step`);
+  }
 }
 load.after = loadavg()[0]!;
 
