@@ -211,7 +211,7 @@ ${dies}
     const resumed = await axograd(resume, { cwd: dir });
     assert.is(resumed.code, 0, resumed.stderr);
     await alone(`${out}-reference`, CONTINUOUS, step + 1);
-    assert.is(await numbersOf(out), await numbersOf(`${out}-reference`));
+    assert.is(await numbersOf(path(out)), await numbersOf(path(`${out}-reference`)));
   });
 }
 
