@@ -16,6 +16,7 @@ import { onRanks } from "../support/ranks.ts";
 import { testOrSkip } from "../support/skip.ts";
 import { captured, type Texts } from "./captured.ts";
 import { axograd, MAIN, TINY } from "./process.ts";
+import { SMALL_BASE } from "./sweepBase.ts";
 
 const test = suite("divided sweeps");
 const dir = tempDir();
@@ -92,15 +93,7 @@ test("a folder that another command has taken over, or that a host cannot see, i
   assert.equal([blind, sees], [true, false]);
 });
 
-const SWEEP = `base:
-  generate: 900x5000
-  trainSamples: 64
-  validationSamples: 16
-  testSamples: 24
-  batchSize: 16
-  calibration: 32
-  steps: 3
-  device: wasm
+const SWEEP = `${SMALL_BASE}  steps: 3
   threads: 1
 seeds: 2
 `;

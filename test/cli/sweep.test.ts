@@ -30,19 +30,12 @@ import type { TaskDescription } from "../../src/train/taskDescription.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { repositoryRoot } from "../support/shared.ts";
 import { axograd, type Finished, start } from "./process.ts";
+import { SMALL_BASE } from "./sweepBase.ts";
 
 const test = suite("axograd sweep");
 const dir = tempDir();
 
-const BASE = `base:
-  generate: 900x5000
-  trainSamples: 64
-  validationSamples: 16
-  testSamples: 24
-  batchSize: 16
-  calibration: 32
-  device: wasm
-  threads: 1
+const BASE = `${SMALL_BASE}  threads: 1
 `;
 
 async function file(name: string, text: string): Promise<string> {

@@ -18,19 +18,10 @@ import { fails, tempDir } from "../io/fixtures.ts";
 import { jobFaults } from "../support/kubernetesSchema.ts";
 import { testOrSkip } from "../support/skip.ts";
 import { axograd, type Finished, MAIN } from "./process.ts";
+import { SMALL_BASE } from "./sweepBase.ts";
 
 const test = suite("axograd sweep --launcher kubernetes");
 const dir = tempDir();
-
-const BASE = `base:
-  generate: 900x5000
-  trainSamples: 64
-  validationSamples: 16
-  testSamples: 24
-  batchSize: 16
-  calibration: 32
-  device: wasm
-`;
 
 const USUAL = ["image=registry.example/axograd:1", "claim=work", `mount=${dir}`, "cpu=1", "memory=2Gi"];
 
@@ -73,7 +64,7 @@ function podOf(job: IJob) {
 test("the manifest has an index per run; evicted pods are replaced, wrong input is final", async () => {
   const options = ["namespace=lab", "sub-path=me/fly", "user=1000:100", "retries=5", "grace=30", "priority-class=low"];
   const args = [...given(...options, "node-selector=disk=ssd", "node-selector=example.org/on=on"), "--parallel", "2"];
-  const { metadata, spec } = await manifestOf("grid", `${BASE}seeds: 2\ngrid:\n  lr: [1, 2]\n`, ...args);
+  const { metadata, spec } = await manifestOf("grid", `${SMALL_BASE}seeds: 2\ngrid:\n  lr: [1, 2]\n`, ...args);
   assert.match(metadata!.name!, /^axograd-grid-[0-9a-f]{8}$/);
   assert.is(metadata!.namespace, "lab");
   const { template, podFailurePolicy, ...rest } = spec!;
@@ -119,7 +110,7 @@ test("the manifest has an index per run; evicted pods are replaced, wrong input 
 });
 
 test("a GPU is a limit of its vendor's resource; a run has the threads of its CPUs, or of its settings", async () => {
-  const states = await statesOf(BASE);
+  const states = await statesOf(SMALL_BASE);
   const job = (gpus: number | null, ...more: readonly string[]) => {
     const { script, manifest } = kubernetesJob(new SweepFolder(join(dir, "gpu")), states, {
       ...USUAL_JOB,
@@ -137,16 +128,20 @@ test("a GPU is a limit of its vendor's resource; a run has the threads of its CP
   assert.equal([intel.limits["gpu.intel.com/i915"], intel.env], ["1", undefined]);
   assert.match(intel.script, / --threads 1 >&3/);
   assert.equal(Object.keys(job(null, "cpu=2").limits), ["cpu", "memory"]);
-  const own = kubernetesJob(new SweepFolder(join(dir, "own")), await statesOf(`${BASE}grid:\n  threads: [2, 3]\n`), {
-    ...USUAL_JOB,
-    memoryCheck: false,
-  });
+  const own = kubernetesJob(
+    new SweepFolder(join(dir, "own")),
+    await statesOf(`${SMALL_BASE}grid:\n  threads: [2, 3]\n`),
+    {
+      ...USUAL_JOB,
+      memoryCheck: false,
+    },
+  );
   assert.not.match(own.script.text, /--threads/);
   assert.match(own.script.text, /\.yaml" --no-memory-check >&3/);
 });
 
 test("the check of manifests refuses unknown fields, wrong types and missing parts", async () => {
-  const { manifest } = kubernetesJob(new SweepFolder(join(dir, "some")), await statesOf(BASE), USUAL_JOB);
+  const { manifest } = kubernetesJob(new SweepFolder(join(dir, "some")), await statesOf(SMALL_BASE), USUAL_JOB);
   const changed = (change: (job: IJob, container: Record<string, unknown>) => void): string => {
     const job = readManifest(manifest);
     change(job, podOf(job).container as unknown as Record<string, unknown>);
@@ -196,7 +191,7 @@ testOrSkip(
   async () => {
     const args = given("user=1:2", "node-selector=on=on", "priority-class=low", "sub-path=a", "namespace=lab");
     args.push("--gpus", "1");
-    const job = await manifestOf("kubectl", `${BASE}seeds: 2\n`, ...args);
+    const job = await manifestOf("kubectl", `${SMALL_BASE}seeds: 2\n`, ...args);
     // Decodes into Kubernetes' own types, and drops what they lack.
     const file = join(dir, "sweeps/kubectl/kubernetes.yaml");
     const call = ["set", "env", "--local", "--output=json", `--filename=${file}`, "ADDED=1"];
@@ -249,7 +244,7 @@ async function image(name: string, script: string): Promise<string> {
 
 test("a pod that is stopped writes a checkpoint, the next one continues, and one that comes too late changes nothing", async () => {
   const bin = await image("image", `exec '${process.execPath}' '${MAIN}' "$@"`);
-  const text = (steps: number) => `${BASE}  steps: ${steps}\nseeds: 2\n`;
+  const text = (steps: number) => `${SMALL_BASE}  steps: ${steps}\nseeds: 2\n`;
   const first = startPod(await manifestOf("pods", text(1_000_000)), 1, bin);
   const folder = new SweepFolder(join(dir, "sweeps/pods"));
   const metrics = join(folder.run("seed=1"), "metrics.jsonl");
@@ -303,7 +298,7 @@ test("names with any characters stay whole, and none becomes a command", async (
   const path = join(dir, "it's $(touch pwned) `touch pwned` $$(JOB_COMPLETION_INDEX) $(JOB_COMPLETION_INDEX) \"ü\n: -");
   const folder = new SweepFolder(path);
   await mkdir(join(path, "logs"), { recursive: true });
-  const states = await statesOf(`${BASE}grid:\n  connectome: [a/b c.npz, "on"]\n`);
+  const states = await statesOf(`${SMALL_BASE}grid:\n  connectome: [a/b c.npz, "on"]\n`);
   const { script, manifest } = kubernetesJob(folder, states, USUAL_JOB);
   await writeFile(script.file, script.text);
   const job = readManifest(manifest);
@@ -318,7 +313,7 @@ test("names with any characters stay whole, and none becomes a command", async (
 });
 
 test("names of hosts, <job>-<index>, are short enough for any folder and the most runs", async () => {
-  const states = await statesOf(BASE);
+  const states = await statesOf(SMALL_BASE);
   for (const name of ["x".repeat(200), `${"x".repeat(31)}-y`, "ß∂", "-", "Ünlü", "1"]) {
     const job = kubernetesJob(new SweepFolder(join(dir, name)), states, USUAL_JOB);
     assert.match(`${job.name}-99999`, /^(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
@@ -327,7 +322,7 @@ test("names of hosts, <job>-<index>, are short enough for any folder and the mos
 });
 
 test("options that are missing, unknown, wrong or of no use are refused", async () => {
-  await writeFile(join(dir, "refused.yaml"), BASE);
+  await writeFile(join(dir, "refused.yaml"), SMALL_BASE);
   const refused = async (pattern: RegExp, ...args: readonly string[]): Promise<void> => {
     const { code, stderr } = await sweep("refused.yaml", ...args);
     assert.is(code, 2, stderr);
